@@ -1,0 +1,48 @@
+"""The errors of the engine, few, by what to do next.
+
+    Exception
+    |- VaultloopError          says what, where, expected and cure; shown to a person as it is
+    |  |- Denied               somebody may not do this: answer them, change nothing
+    |  |- Retry(after)         try again by itself, after that many seconds
+    |  |- Stalled(cure)        only a human can help: show it and wait for a new revision
+    |  |- Paused               sync stands still until a human has looked: both sides are kept
+    |- anything else           a bug
+
+What is wrong in a note is not an exception but a value: `model.problem.Problem`. No message contains a secret.
+"""
+
+
+class VaultloopError(Exception):
+    """Something a person can act on; the text says how."""
+
+
+class Denied(VaultloopError):
+    """The one who asks may not do this."""
+
+
+class Retry(VaultloopError):
+    """It did not work now; it may by itself later.
+
+    Attributes:
+        after: seconds until the next attempt makes sense.
+    """
+
+    def __init__(self, message: str, *, after: float = 30.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Stalled(VaultloopError):
+    """It cannot work until a human changed something.
+
+    Attributes:
+        cure: what to change, one sentence.
+    """
+
+    def __init__(self, message: str, *, cure: str) -> None:
+        super().__init__(f"{message} {cure}" if cure else message)
+        self.cure = cure
+
+
+class Paused(VaultloopError):
+    """Two sides of the vault cannot be brought together without a human; nothing of either is lost."""

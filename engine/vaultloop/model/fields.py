@@ -1,0 +1,332 @@
+"""What a frontmatter value may look like: one type for each meaning a key can have.
+
+Notes hand in text as it was typed (and lists of text); each type here turns it into the value the engine
+works with, or says what to write instead. A key has the same type in every kind.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from vaultloop.model.conversation import ANYONE, OWNER
+from vaultloop.model.glob import normalised
+
+_QUOTES = "“”„‟«»‘’‚‛\"'`"
+_SPACES = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u2060\u3000\ufeff]+")
+
+
+def wrong(code: str, message: str, *, cure: str = "", write: str | None = None) -> PydanticCustomError:
+    """A value that cannot be used: raise it from a validator.
+
+    `cure` is a sentence; `write` is text that would be right in the value's place.
+    """
+    # Handed over in the context and not as a template: what people typed may contain braces.
+    return PydanticCustomError(code, "{message}", {"message": message, "cure": cure, "write": write})
+
+
+def plain(value: Any) -> str:
+    """Text without the spaces and typographic quotes that phones put around it."""
+    if not isinstance(value, str):
+        raise wrong("wrong-type", "This key takes one line of text.", cure="Write a single value after the colon.")
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", value)).strip().strip(_QUOTES).strip()
+
+
+def _list(value: Any) -> Any:
+    """A single value is a list of one; nothing is an empty list."""
+    if isinstance(value, str):
+        return [value] if value.strip() else []
+    return value
+
+
+# Text that people read.
+
+Text = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_list)]
+
+
+# Time spans.
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+)([smhd])", re.ASCII)
+_LONG_UNITS = {
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("day", "days"), "d"),
+}
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    text = plain(value).lower().replace(" ", "")
+    if not re.fullmatch(r"(\d+[smhd])+", text, re.ASCII):
+        raise _no_duration(text)
+    seconds = sum(int(count) * _UNITS[unit] for count, unit in _DURATION.findall(text))
+    if not 0 <= seconds <= 366 * 86400:
+        raise wrong("bad-duration", f"`{text}` is longer than a year.", cure="Write a shorter time, such as `6h`.")
+    return timedelta(seconds=seconds)
+
+
+def _no_duration(text: str) -> PydanticCustomError:
+    number, unit = re.fullmatch(r"(\d*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]  # matches all
+    if number and not unit:
+        return wrong("bad-duration", f"`{text}` lacks a unit: s, m, h or d.", write=f"{number}m")
+    if number and unit in _LONG_UNITS:
+        return wrong("bad-duration", f"`{text}` is not a time span.", write=number + _LONG_UNITS[unit])
+    return wrong(
+        "bad-duration", f"`{text}` is not a time span.", cure="Write a number and a unit: `90s`, `10m`, `6h` or `2d`."
+    )
+
+
+def duration_text(span: timedelta) -> str:
+    """A time span as notes write it, in the largest unit that divides it."""
+    seconds = int(span.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(duration_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+[smhd])+$", "examples": ["90s", "10m", "6h"]}),
+]
+
+
+# Numbers.
+
+
+def _usd(value: Any) -> float:
+    if isinstance(value, int | float):
+        return float(value)
+    text = plain(value)
+    bare = text.removeprefix("$").removesuffix("$").strip()
+    bare = re.sub(r"\s*USD\s*", "", bare, flags=re.IGNORECASE)
+    if re.fullmatch(r"\d+,\d{1,2}", bare, re.ASCII):
+        raise wrong("bad-amount", f"`{text}` has a comma.", write=bare.replace(",", "."))
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?|\.\d+", bare, re.ASCII):
+        raise wrong("bad-amount", f"`{text}` is not an amount of US dollars.", cure="Write a number such as `0.50`.")
+    amount = float(bare)
+    assert math.isfinite(amount)
+    return amount
+
+
+Usd = Annotated[
+    float, BeforeValidator(_usd), WithJsonSchema({"type": ["number", "string"], "minimum": 0, "examples": [0.5]})
+]
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, int):
+        return value
+    text = plain(value)
+    grouped = re.sub(r"(?<=\d)[ _.,'](?=\d{3}(?!\d))", "", text)
+    if grouped != text and re.fullmatch(r"\d+", grouped, re.ASCII):
+        raise wrong("bad-number", f"`{text}` is not a plain number.", write=grouped)
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise wrong("bad-number", f"`{text}` is not a whole number.", cure="Write digits only, such as `2`.")
+    return int(text)
+
+
+def _positive(value: int) -> int:
+    if value < 1:
+        raise wrong("bad-number", "`0` is too few.", cure="Write a number from 1 on.")
+    return value
+
+
+_COUNT_SCHEMA = {"type": ["integer", "string"]}
+Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({**_COUNT_SCHEMA, "minimum": 0})]
+Positive = Annotated[
+    int, BeforeValidator(_count), AfterValidator(_positive), WithJsonSchema({**_COUNT_SCHEMA, "minimum": 1})
+]
+
+
+# People and chats.
+
+_ID = re.compile(r"-?\d+", re.ASCII)
+_WORDS = (OWNER, ANYONE)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is an id as a channel reports it, rather than a name or a word."""
+    return _ID.fullmatch(text) is not None
+
+
+def _id(value: Any) -> str:
+    text = plain(value).replace("\u2212", "-").replace("\u2013", "-")
+    first, _, label = text.partition(" ")
+    if is_id(first) or first in _WORDS:
+        return first
+    if first.lower() in _WORDS:
+        raise wrong("bad-id", f"`{first}` is written in small letters.", write=first.lower())
+    raise _no_id(text, first, label)
+
+
+def _no_id(text: str, first: str, label: str) -> PydanticCustomError:
+    numbers = re.findall(r"-?\d{5,}", text)
+    if len(numbers) > 1 or "," in text:
+        parts = ", ".join(f'"{part.strip()}"' for part in text.split(","))
+        return wrong("bad-id", f"`{text}` is more than one id.", write=f"[{parts}]")
+    if len(numbers) == 1:
+        rest = text.replace(numbers[0], "").strip(" -:#()@")
+        return wrong("bad-id", f"`{text}` does not begin with its id.", write=f'"{numbers[0]} {rest}"'.replace(' "', '"'))
+    if near := get_close_matches(first.lower(), _WORDS, n=1, cutoff=0.7):
+        return wrong("bad-id", f"`{text}` is not an id.", write=near[0])
+    del label
+    return wrong(
+        "bad-id",
+        f"`{text}` is a name; names can be taken over by others, so the numeric id is needed.",
+        cure="Write the id and, after a space, the name as a label: `123456789 " + first.lstrip("@") + "`.",
+    )
+
+
+Id = Annotated[str, BeforeValidator(_id), WithJsonSchema({"type": ["string", "integer"]})]
+Ids = Annotated[tuple[Id, ...], BeforeValidator(_list)]
+
+
+# Paths.
+
+
+def _glob(value: Any) -> str:
+    text = plain(value)
+    if text.startswith("[["):
+        path = link_path(text)
+        raise wrong("bad-glob", f"`{text}` is a link; here a path is meant.", write=_file(path))
+    if ", " in text:
+        raise wrong("bad-glob", f"`{text}` looks like several paths.", write=_flow(text.split(",")))
+    if "\\" in text:
+        raise wrong("bad-glob", "Paths in a vault use `/`.", write=f'"{text.replace(chr(92), "/")}"')
+    pattern = normalised(text.removeprefix("./"))
+    if not pattern:
+        raise wrong("bad-glob", "This path is empty.", cure='Write `"**"` for the whole vault, or delete this line.')
+    if ".." in pattern.split("/") or re.match(r"[A-Za-z]:/|~", pattern):
+        raise wrong("bad-glob", f"`{text}` leads out of the vault.", cure="Write a path from the vault's top folder.")
+    return pattern
+
+
+def _flow(parts: Iterable[str]) -> str:
+    return "[" + ", ".join(f'"{part.strip()}"' for part in parts) + "]"
+
+
+def _file(path: str) -> str:
+    return f'"{path}"' if path.lower().endswith(".md") else f'"{path}.md"'
+
+
+Glob = Annotated[str, BeforeValidator(_glob)]
+Globs = Annotated[tuple[Glob, ...], BeforeValidator(_list)]
+
+
+# References to other notes.
+
+_WIKILINK = re.compile(r"!?\[\[([^\[\]]*)\]\]")
+_MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(<?([^()<>]+)>?\)")
+
+
+def link_path(text: str) -> str:
+    """The path inside a link of any form that Obsidian writes: without label, heading and block."""
+    if link := _WIKILINK.fullmatch(text):
+        text = link[1]
+    elif link := _MARKDOWN_LINK.fullmatch(text):
+        text = unquote(link[1])
+    # A table cell escapes the bar of a label.
+    path = re.split(r"\\?\||#|\^", text, maxsplit=1)[0]
+    return normalised(path.strip())
+
+
+def _reference(value: Any) -> str:
+    text = plain(value)
+    name = link_path(text).rsplit("/", 1)[-1]
+    name = name[:-3] if name.lower().endswith(".md") else name
+    if not name.strip():
+        raise wrong("bad-reference", f"`{text}` names no note.", cure="Write the note's name as a link: `\"[[name]]\"`.")
+    return name.strip()
+
+
+def _references(value: Any) -> Any:
+    # Several links on one line are what autocompletion in Obsidian makes of a text property.
+    if isinstance(value, str) and len(links := _WIKILINK.findall(value)) > 1:
+        return [f"[[{link}]]" for link in links]
+    return _list(value)
+
+
+Name = Annotated[str, BeforeValidator(_reference)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_references)]
+
+
+def _recipient(value: Any) -> str:
+    text = plain(value)
+    if text.startswith("["):
+        return _reference(text)
+    first = text.partition(" ")[0].replace("\u2212", "-")
+    return first if is_id(first) else _reference(text)
+
+
+Recipient = Annotated[str, BeforeValidator(_recipient), WithJsonSchema({"type": ["string", "integer"]})]
+Recipients = Annotated[tuple[Recipient, ...], BeforeValidator(_references)]
+
+
+# Clocks.
+
+
+def _timezone(value: Any) -> str:
+    text = plain(value)
+    try:
+        return ZoneInfo(text).key
+    except (KeyError, ValueError, OSError):  # OSError: a folder of the database, such as `Europe`
+        raise _no_timezone(text) from None
+
+
+def _no_timezone(text: str) -> PydanticCustomError:
+    by_city: dict[str, str] = {}
+    for zone in sorted(available_timezones()):
+        by_city.setdefault(zone.rsplit("/", 1)[-1].lower(), zone)
+        by_city[zone.lower()] = zone
+    sought = text.lower().replace(" ", "_")
+    near = get_close_matches(sought, by_city, n=1, cutoff=0.75)
+    if near and not re.search(r"\d", text):
+        return wrong("unknown-timezone", f"There is no timezone `{text}`.", write=by_city[near[0]])
+    return wrong(
+        "unknown-timezone",
+        f"There is no timezone `{text}`.",
+        cure="Write a continent and a city, such as `Europe/Berlin`, or `UTC`.",
+    )
+
+
+Timezone = Annotated[str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]})]
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    text = plain(value)
+    if not re.match(r"\d{4}-\d{2}-\d{2}[T ]\d{1,2}:\d{2}", text, re.ASCII):
+        day = re.match(r"\d{4}-\d{2}-\d{2}\Z", text, re.ASCII)
+        raise wrong(
+            "bad-time",
+            f"`{text}` is not a date and a time.",
+            cure="" if day else "Write year, month, day and time: `2026-11-22 09:00`.",
+            write=f"{text} 09:00" if day else None,
+        )
+    try:
+        return datetime.fromisoformat(re.sub(r"([T ])(\d):", r"\g<1>0\2:", text))
+    except ValueError:
+        raise wrong(
+            "impossible-date", f"No calendar or clock shows `{text}`.", cure="Write a day that the month has, and a time up to 23:59."
+        ) from None
+
+
+Moment = Annotated[
+    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "examples": ["2026-11-22 09:00"]})
+]

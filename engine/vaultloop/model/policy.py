@@ -1,0 +1,90 @@
+"""A policy: a scope compiled from one accepted revision."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from vaultloop.model.glob import matches_any
+
+
+class Audience(StrEnum):
+    """Who may speak; derived, never declared. The fence is stricter from left to right."""
+
+    OWNER = "owner"
+    CRON = "cron"
+    GROUP = "group"
+    PUBLIC = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a session for one scope may do. Every grant is empty unless the note says otherwise.
+
+    Attributes:
+        scope: the note's name.
+        chats: conversations it covers, as the channel reports their ids; `owner` is the owner's private chat.
+        people: ids that may speak there; `owner` and `anyone` stand for themselves.
+        instructions: the note's body.
+    """
+
+    scope: str
+    audience: Audience
+    chats: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    can_read: tuple[str, ...] = ()
+    can_write: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    abilities: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    self_edit: str = "deny"
+    conversation: str = "fresh"
+    model: str | None = None
+    max_steps: int | None = None
+    stop_after: timedelta = timedelta(minutes=10)
+    budget_usd_per_run: float | None = None
+    files_to: str | None = None
+    instructions: str = field(default="", repr=False)
+
+    @property
+    def id(self) -> str:
+        """Equal ids, equal rights; 12 hexadecimal digits, quoted in the audit trail."""
+        content = json.dumps(asdict(self), default=str, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def reads(self, path: str) -> bool:
+        """Whether a session sees this file. What it may write it also sees."""
+        return matches_any((*self.can_read, *self.can_write), path) and not matches_any(self.except_, path)
+
+    def writes(self, path: str) -> bool:
+        """Whether the scope grants changing this file; protected paths are refused beyond that."""
+        return matches_any(self.can_write, path) and not matches_any(self.except_, path)
+
+
+# Files that steer build machines of forges; somebody who writes there runs commands elsewhere.
+_CI_FILES = frozenset({".gitlab-ci.yml", "jenkinsfile"})
+_GOVERNING_NAMES = frozenset({"claude.md", "claude.local.md", "agents.md"}) | _CI_FILES
+
+
+def _folded(path: str) -> str:
+    # After NFKC and case folding, look-alikes (Agent/, ＡＧＥＮＴ/, soft hyphens) are the same path.
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
+    return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", plain)
+
+
+def is_protected(path: str, template_folders: tuple[str, ...] = ("Templates",)) -> bool:
+    """Whether `path` governs the agent itself: an agent may change it only with an owner's consent.
+
+    `agent/` at the root; CLAUDE.md, CLAUDE.local.md, AGENTS.md and CI files at any depth; every component
+    that begins with a dot; Obsidian's template folders.
+    """
+    parts = _folded(path).split("/")
+    if parts[0].strip() == "agent" or any(part.strip().startswith(".") for part in parts):
+        return True
+    if parts[-1].strip() in _GOVERNING_NAMES:
+        return True
+    folded = "/".join(parts)
+    return any(folded == t or folded.startswith(t + "/") for t in map(_folded, template_folders))

@@ -1,0 +1,168 @@
+"""A resource: one declaration that was understood."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from vaultloop.model.finding import Finding
+
+
+class Stage(IntEnum):
+    """The order in which kinds are applied: who may, before what they know, before what starts them."""
+
+    ACCESS = 1
+    CONTEXT = 2
+    TRIGGER = 3
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """The name of a resource: its kind and the stem of its note."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Marks a field of a spec whose text names a resource of `kind` (or one of `words`, which mean themselves)."""
+
+    kind: str
+    words: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Marks a field that, when left out, is taken from the field of the same name in the `defaults` note."""
+
+
+def _kebab(name: str) -> str:
+    return name.rstrip("_").replace("_", "-")
+
+
+class Spec(BaseModel):
+    """What the frontmatter of one kind may say, plus the text below it.
+
+    Field names in notes are these with `-` for `_`. A spec is a value: equal specs run the same thing.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=_kebab,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    # Fields whose body text matters to what runs; the others ignore the text below the frontmatter.
+    uses_body: ClassVar[bool] = False
+
+    id: str | None = None
+    """A name that survives renaming the note."""
+    description: str = ""
+    """One line for people; shown in status."""
+    paused: bool = False
+    """True suspends it: nothing of it runs until this is removed."""
+    body: str = ""
+    """The text below the frontmatter."""
+
+    def fields(self) -> dict[str, Any]:
+        """The fields by the names that notes use, as JSON values; those at their default left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def fails_closed(self) -> bool:
+        """Whether an invalid new version stops the last good one instead of letting it run on."""
+        return False
+
+    def findings(self) -> Iterable[Finding]:
+        """What is wrong with these fields taken together, each of them being well-formed."""
+        return ()
+
+    @classmethod
+    def findings_together(cls, specs: Mapping[str, Self]) -> Iterable[tuple[str, Finding]]:
+        """What is wrong with all valid notes of the kind taken together: the note's name and the finding.
+
+        Such a finding does not make its note invalid: what the kind's component does about it decides.
+        """
+        del specs
+        return ()
+
+    @classmethod
+    def permission_changes(
+        cls, old: "Resource[Any] | None", new: "Resource[Any] | None"
+    ) -> tuple[str, ...]:
+        """What people may do more or less after `old` became `new`, one sentence each.
+
+        None stands for absent. Sentences name the resource: `owner: + reads personal/**`.
+        """
+        del old, new
+        return ()
+
+
+SpecT = TypeVar("SpecT", bound=Spec)
+SpecT_co = TypeVar("SpecT_co", bound=Spec, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[SpecT]):
+    """One `kind:` of the frontmatter.
+
+    Attributes:
+        stage: when it is applied.
+        folder: where under `agent/` its notes usually lie; only a hint for people, the `kind:` key decides.
+        has_component: false while nothing runs it yet; then it is parsed, checked and shown, never planned.
+        single: at most one note of the kind in a vault.
+    """
+
+    name: str
+    spec: type[SpecT]
+    stage: Stage
+    folder: str
+    has_component: bool = True
+    single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a resource was read.
+
+    Attributes:
+        path: of the note in the vault.
+        blob: id of its content in git: equal ids, equal notes.
+        lines: the line (from 1) of each frontmatter key, by the names that notes use.
+        text: the whole note, kept so that a last good version survives a rewritten history.
+    """
+
+    path: str
+    blob: str
+    lines: dict[str, int] = field(default_factory=dict, compare=False, hash=False)
+    text: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[SpecT_co]):
+    """One parsed, valid declaration.
+
+    Attributes:
+        uid: identity across renames: slots, budgets and conversations hang on it. The declared `id` if there
+            is one; given by the planner otherwise.
+    """
+
+    ref: Ref
+    spec: SpecT_co
+    source: Source
+    uid: str = ""
+
+
+AnyResource = Resource[Spec]
+
+# What an engine without a `defaults` note does: two sessions at once fit 2 vCPU / 4 GB (about 200 MB each).
+DEFAULT_MAX_SESSIONS = 2
+DEFAULT_STOP_AFTER = timedelta(minutes=10)
