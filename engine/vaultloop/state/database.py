@@ -1,0 +1,158 @@
+"""The engine's SQLite file: one process writes it, every change is one immediate transaction."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from vaultloop.model.errors import Stalled
+
+# One entry per schema version, never edited once released: a database is brought forward step by step.
+MIGRATIONS = (
+    """
+    CREATE TABLE inbox (
+        channel TEXT NOT NULL, chat TEXT NOT NULL, message TEXT NOT NULL,
+        person TEXT NOT NULL, text TEXT NOT NULL, sent_at TEXT NOT NULL, received_at TEXT NOT NULL,
+        fate TEXT NOT NULL,            -- waiting, turn, command, refused, ignored
+        turn TEXT,                     -- the turn it became part of
+        PRIMARY KEY (channel, chat, message)
+    ) STRICT;
+    CREATE INDEX inbox_waiting ON inbox (fate) WHERE fate = 'waiting';
+
+    CREATE TABLE turns (
+        number INTEGER PRIMARY KEY,    -- the order of making
+        id TEXT NOT NULL UNIQUE,       -- the session's id
+        key TEXT NOT NULL UNIQUE,      -- what it answers
+        conversation TEXT NOT NULL, scope TEXT NOT NULL,
+        trigger_kind TEXT NOT NULL, trigger_name TEXT NOT NULL,
+        prompt TEXT NOT NULL, reply_channel TEXT, reply_chat TEXT,
+        state TEXT NOT NULL,           -- queued, running, answered, published, ended
+        created_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
+        policy TEXT, base TEXT,        -- policy id; revision the view was made of
+        view TEXT,                     -- directory of the view while it is leased
+        acted INTEGER NOT NULL DEFAULT 0, -- it used a tool that may have changed the world
+        reply TEXT, model TEXT, cost_usd REAL NOT NULL DEFAULT 0,
+        "commit" TEXT,                 -- what it published
+        outcome TEXT, detail TEXT      -- how it ended, and why in a sentence
+    ) STRICT;
+    CREATE INDEX turns_unfinished ON turns (number) WHERE state <> 'ended';
+    CREATE INDEX turns_conversation ON turns (conversation, number);
+
+    CREATE TABLE slots (
+        job TEXT NOT NULL,             -- uid of the cron
+        slot TEXT NOT NULL,            -- nominal time
+        turn TEXT REFERENCES turns (id),
+        outcome TEXT,                  -- only for slots without a turn
+        recorded_at TEXT NOT NULL,
+        PRIMARY KEY (job, slot)
+    ) STRICT;
+    CREATE TABLE jobs (
+        job TEXT PRIMARY KEY, known_since TEXT NOT NULL, considered TEXT NOT NULL,
+        timetable TEXT NOT NULL DEFAULT '' -- what its slots follow: schedule and zone, or that it is paused
+    ) STRICT;
+
+    CREATE TABLE outbox (
+        number INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, chat TEXT NOT NULL, text TEXT NOT NULL,
+        created_at TEXT NOT NULL, delivered_at TEXT
+    ) STRICT;
+    CREATE INDEX outbox_waiting ON outbox (number) WHERE delivered_at IS NULL;
+
+    CREATE TABLE status (
+        kind TEXT NOT NULL, name TEXT NOT NULL,
+        condition TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL, since TEXT NOT NULL,
+        attempted TEXT, applied TEXT,
+        PRIMARY KEY (kind, name)
+    ) STRICT;
+    CREATE TABLE last_good (
+        kind TEXT NOT NULL, name TEXT NOT NULL, uid TEXT NOT NULL UNIQUE,
+        path TEXT NOT NULL, blob TEXT NOT NULL, text TEXT NOT NULL, applied TEXT NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT;
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    """,
+)
+
+
+class Database:
+    """An open connection.
+
+    Commits are synchronous (`synchronous=FULL`): what was answered "taken" is on the disk. A commit takes
+    some milliseconds, short enough to be made on the event loop.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open, and bring forward, the file at `path`.
+
+        Raises:
+            Stalled: it was written by a newer vaultloop, or cannot be opened.
+        """
+        target = f"file:{path}?mode=ro" if read_only else str(path)
+        try:
+            self._connection = sqlite3.connect(target, uri=read_only, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise Stalled(f"{path} cannot be opened: {error}.", cure="Check the state directory.") from error
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            path.chmod(0o600)
+        self._migrate(path, read_only=read_only)
+
+    def _migrate(self, path: Path, *, read_only: bool) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise Stalled(
+                f"{path} was written by a newer vaultloop (schema {version}, this one knows {len(MIGRATIONS)}).",
+                cure="Update vaultloop.",
+            )
+        if read_only:
+            return
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All changes of the block, or none. Blocks may be nested: the outermost one commits."""
+        if self._connection.in_transaction:
+            yield self._connection
+            return
+        # IMMEDIATE: a deferred transaction that reads first and writes later can fail half-way.
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """The rows of a query."""
+        return self._connection.execute(query, values).fetchall()
+
+    def row(self, query: str, *values: object) -> sqlite3.Row | None:
+        """The first row of a query, if any."""
+        found: sqlite3.Row | None = self._connection.execute(query, values).fetchone()
+        return found
+
+    def fact(self, name: str) -> str | None:
+        """A single remembered value."""
+        found = self.row("SELECT value FROM facts WHERE name = ?", name)
+        return None if found is None else str(found["value"])
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a single value; writes nothing if it is already so."""
+        if self.fact(name) == value:
+            return
+        with self.transaction() as change:
+            change.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))

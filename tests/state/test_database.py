@@ -1,0 +1,64 @@
+"""The engine's SQLite file."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from vaultloop.model.errors import Stalled
+from vaultloop.state.database import MIGRATIONS, Database
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "engine.db"
+
+
+def test_what_was_remembered_is_there_after_reopening(path: Path) -> None:
+    with Database(path) as database:
+        database.remember("revision", "abc")
+    with Database(path) as database:
+        assert database.fact("revision") == "abc"
+        assert database.fact("other") is None
+
+
+def test_a_transaction_keeps_all_or_nothing_also_when_nested(path: Path) -> None:
+    with Database(path) as database:
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            database.remember("a", "1")
+            with database.transaction() as change:
+                change.execute("INSERT INTO facts VALUES ('b', '2')")
+            _ = 1 / 0
+        assert database.fact("a") is None
+        assert database.fact("b") is None
+
+
+def test_the_file_is_closed_to_others(path: Path) -> None:
+    with Database(path):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reader_works_beside_the_writer_and_writes_nothing(path: Path) -> None:
+    with Database(path) as writer, Database(path, read_only=True) as reader:
+        writer.remember("a", "1")
+        assert reader.fact("a") == "1"
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.remember("a", "2")
+
+
+def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
+    with Database(path):
+        pass
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(Stalled, match="newer vaultloop"):
+        Database(path)
+
+
+def test_remembering_the_same_value_again_writes_nothing(path: Path) -> None:
+    with Database(path) as writer, Database(path, read_only=True) as reader:
+        writer.remember("a", "1")
+        before = reader.row("PRAGMA data_version")
+        writer.remember("a", "1")
+        assert tuple(reader.row("PRAGMA data_version") or ()) == tuple(before or ())
