@@ -1,0 +1,104 @@
+"""The operator's settings."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from vaultloop.settings import InvalidSettings, load
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(tmp_path: Path) -> None:
+    config = write(tmp_path / "a" / "vaultloop.toml", 'folder = "v"\nbranch = "file"\npoll = "7s"\nsettle = "3s"\n')
+    environment = {"VAULTLOOP_BRANCH": "environment", "VAULTLOOP_POLL": "9s"}
+    found = load({"branch": "flag"}, config=config, environment=environment)
+    assert found.branch == "flag"
+    assert found.poll == timedelta(seconds=9)
+    assert found.settle == timedelta(seconds=3)
+
+
+def test_the_file_is_found_by_variable_beside_the_caller_and_in_the_state_directory(tmp_path: Path) -> None:
+    in_state = write(tmp_path / "xdg" / "vaultloop" / "vaultloop.toml", 'folder = "/in-state"')
+    assert load(environment={}).folder == Path("/in-state")
+    write(tmp_path / "vaultloop.toml", 'folder = "/beside"')
+    assert load(environment={}).folder == Path("/beside")
+    assert load(environment={"VAULTLOOP_CONFIG": str(in_state)}).folder == Path("/in-state")
+
+
+def test_paths_in_a_file_are_taken_from_its_folder(tmp_path: Path) -> None:
+    config = write(tmp_path / "etc" / "vaultloop.toml", 'folder = "vault"\nstate = "state"\nremote = "remote.git"')
+    found = load(config=config, environment={})
+    assert found.folder == tmp_path / "etc" / "vault"
+    assert found.state == tmp_path / "etc" / "state"
+    assert found.remote == str(tmp_path / "etc" / "remote.git")
+
+
+@pytest.mark.parametrize("address", ["https://example.org/v.git", "git@example.org:me/v.git", "ssh://h/v.git"])
+def test_addresses_in_a_file_stay_as_they_are(tmp_path: Path, address: str) -> None:
+    config = write(tmp_path / "vaultloop.toml", f'remote = "{address}"')
+    assert load(config=config, environment={}).remote == address
+
+
+def test_owners_are_a_list_in_the_file_and_comma_separated_in_the_environment(tmp_path: Path) -> None:
+    config = write(tmp_path / "x.toml", 'folder = "v"\nowners = [111, "222"]')
+    assert load(config=config, environment={}).owners == ("111", "222")
+    found = load(config=config, environment={"VAULTLOOP_OWNERS": "333, 444"})
+    assert found.owners == ("333", "444")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "neither remote nor folder is set"),
+        ({"VAULTLOOP_FOLDER": "v", "VAULTLOOP_POLL": "soon"}, "VAULTLOOP_POLL"),
+        ({"VAULTLOOP_FOLDER": "v", "VAULTLOOP_POLL": "0s"}, "a duration longer than nothing"),
+        ({"VAULTLOOP_FOLDER": "v", "VAULTLOOP_OWNERS": "@ada"}, "'@ada' is not a numeric id"),
+        ({"VAULTLOOP_FOLDER": "v", "VAULTLOOP_BRANCH": "--force"}, "a branch name"),
+        ({"VAULTLOOP_FOLDER": "v", "VAULTLOOP_POL": "5s"}, "VAULTLOOP_POL: no such setting"),
+        ({"VAULTLOOP_FOLDER": "v", "VAULTLOOP_LOG_LEVEL": "loud"}, "debug, info, warning or error"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_place_and_what_was_expected(
+    environment: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=said):
+        load(environment=environment)
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(environment={"VAULTLOOP_FOLDER": "v", "VAULTLOOP_POLL": "soon", "VAULTLOOP_OWNERS": "me"})
+    assert "VAULTLOOP_POLL" in str(caught.value)
+    assert "VAULTLOOP_OWNERS" in str(caught.value)
+
+
+def test_a_file_that_was_named_must_exist_and_be_toml(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="no such settings file"):
+        load(config=tmp_path / "missing.toml", environment={})
+    with pytest.raises(InvalidSettings, match="cannot be read as TOML"):
+        load(config=write(tmp_path / "bad.toml", "folder = v"), environment={})
+
+
+def test_a_password_is_never_printed(tmp_path: Path) -> None:
+    environment = {"VAULTLOOP_FOLDER": "v", "VAULTLOOP_GIT_PASSWORD": "hunter2", "VAULTLOOP_POLL": "soon"}
+    with pytest.raises(InvalidSettings) as caught:
+        load(environment=environment)
+    assert "hunter2" not in str(caught.value)
+    del environment["VAULTLOOP_POLL"]
+    assert "hunter2" not in repr(load(environment=environment))
+    config = write(tmp_path / "x.toml", 'folder = "v"\ngit-password = ["hunter2"]')
+    with pytest.raises(InvalidSettings) as caught:
+        load(config=config, environment={})
+    assert "hunter2" not in str(caught.value)
