@@ -48,7 +48,7 @@ format: $(VENV)/test.done ## put the code into shape
 	$(BIN)/ruff format .
 
 schemas: $(VENV)/test.done ## write schemas/ from the models
-	$(BIN)/python -m vaultloop.components.schemas schemas
+	$(BIN)/python -m vaultloop.schemas schemas
 
 clean: ## remove the environment and the demo
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

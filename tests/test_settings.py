@@ -21,7 +21,9 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(tmp_path: Path) -> None:
-    config = write(tmp_path / "a" / "vaultloop.toml", 'folder = "v"\nbranch = "file"\npoll = "7s"\nsettle = "3s"\n')
+    config = write(
+        tmp_path / "a" / "vaultloop.toml", 'folder = "v"\nbranch = "file"\npoll = "7s"\nsettle = "3s"\n'
+    )
     environment = {"VAULTLOOP_BRANCH": "environment", "VAULTLOOP_POLL": "9s"}
     found = load({"branch": "flag"}, config=config, environment=environment)
     assert found.branch == "flag"
@@ -38,14 +40,18 @@ def test_the_file_is_found_by_variable_beside_the_caller_and_in_the_state_direct
 
 
 def test_paths_in_a_file_are_taken_from_its_folder(tmp_path: Path) -> None:
-    config = write(tmp_path / "etc" / "vaultloop.toml", 'folder = "vault"\nstate = "state"\nremote = "remote.git"')
+    config = write(
+        tmp_path / "etc" / "vaultloop.toml", 'folder = "vault"\nstate = "state"\nremote = "remote.git"'
+    )
     found = load(config=config, environment={})
     assert found.folder == tmp_path / "etc" / "vault"
     assert found.state == tmp_path / "etc" / "state"
     assert found.remote == str(tmp_path / "etc" / "remote.git")
 
 
-@pytest.mark.parametrize("address", ["https://example.org/v.git", "git@example.org:me/v.git", "ssh://h/v.git"])
+@pytest.mark.parametrize(
+    "address", ["https://example.org/v.git", "git@example.org:me/v.git", "ssh://h/v.git"]
+)
 def test_addresses_in_a_file_stay_as_they_are(tmp_path: Path, address: str) -> None:
     config = write(tmp_path / "vaultloop.toml", f'remote = "{address}"')
     assert load(config=config, environment={}).remote == address

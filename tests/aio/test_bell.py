@@ -3,7 +3,6 @@
 import asyncio
 
 from support.run import asynchronous
-
 from vaultloop.aio.bell import Bell
 
 

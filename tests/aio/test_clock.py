@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from support.run import asynchronous
-
 from vaultloop.aio.clock import SystemClock, VirtualClock, sleep
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -7,13 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.run import asynchronous
 
+from support.run import asynchronous
 from vaultloop.aio import process
 from vaultloop.aio.process import running
 
 ENVIRONMENT = {"PATH": os.defpath}
-DEAF = "import signal, time\nfor s in (2, 15): signal.signal(s, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(600)"
+DEAF = """
+import signal, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+print('deaf', flush=True)
+time.sleep(600)
+"""
 
 
 def is_alive(pid: int) -> bool:
@@ -89,7 +95,8 @@ async def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> Non
         "import asyncio, pathlib, sys\n"
         "from vaultloop.aio.process import running\n"
         "async def main():\n"
-        "    async with running(['sleep', '600'], cwd=pathlib.Path('.'), environment={'PATH': '/usr/bin:/bin'}) as c:\n"
+        "    path = {'PATH': '/usr/bin:/bin'}\n"
+        "    async with running(['sleep', '600'], cwd=pathlib.Path('.'), environment=path) as c:\n"
         "        print(c.pid, flush=True)\n"
         "        await c.wait()\n"
         "asyncio.run(main())\n"

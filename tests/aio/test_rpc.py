@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.run import asynchronous
 
+from support.run import asynchronous
 from vaultloop.aio import rpc
 from vaultloop.aio.rpc import JsonObject, Peer, RpcError, connected, serving
 

@@ -4,10 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.run import asynchronous
 
+from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
-from vaultloop.aio.supervise import background, every, persist, to_the_end
+from vaultloop.aio.supervise import background, every, first, persist, to_the_end
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -82,3 +82,31 @@ async def test_cleanup_finishes_although_its_caller_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert steps == ["begun", "finished"]
+
+
+@asynchronous
+async def test_the_first_of_several_to_end_ends_the_others() -> None:
+    rung, never = asyncio.Event(), asyncio.Event()
+    ended: list[str] = []
+
+    async def waits(event: asyncio.Event, name: str) -> None:
+        try:
+            await event.wait()
+        finally:
+            ended.append(name)
+
+    rung.set()
+    await first(waits(never, "never rung"), waits(rung, "rung"))
+    assert ended == ["rung", "never rung"]
+
+
+@asynchronous
+async def test_a_failure_of_the_first_to_end_reaches_the_caller() -> None:
+    async def fails() -> None:
+        raise ValueError("broken")
+
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(ValueError, match="broken"):
+        await first(fails(), waits())

@@ -3,8 +3,8 @@
 import threading
 
 import pytest
-from support.run import asynchronous
 
+from support.run import asynchronous
 from vaultloop.aio.worker import Worker
 
 

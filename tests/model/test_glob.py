@@ -1,5 +1,7 @@
 """Path patterns."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,6 @@ def test_a_plain_path_matches_itself_and_what_lies_below_and_nothing_else(path: 
     assert matches(path, path)
     assert matches(path, f"{path}/{other}")
     if matches(path, other):
-        import unicodedata
-
-        assert (unicodedata.normalize("NFC", other) + "/").startswith(unicodedata.normalize("NFC", path) + "/")
+        assert (unicodedata.normalize("NFC", other) + "/").startswith(
+            unicodedata.normalize("NFC", path) + "/"
+        )

@@ -66,6 +66,8 @@ def test_what_governs_the_agent_is_protected(path: str) -> None:
     assert is_protected(path)
 
 
-@pytest.mark.parametrize("path", ["Inbox.md", "notes/agent/x.md", "agents/x.md", "My Templates/x.md", "a.b/c.md"])
+@pytest.mark.parametrize(
+    "path", ["Inbox.md", "notes/agent/x.md", "agents/x.md", "My Templates/x.md", "a.b/c.md"]
+)
 def test_ordinary_notes_are_not_protected(path: str) -> None:
     assert not is_protected(path)

@@ -24,11 +24,16 @@ def test_what_was_remembered_is_there_after_reopening(path: Path) -> None:
 
 def test_a_transaction_keeps_all_or_nothing_also_when_nested(path: Path) -> None:
     with Database(path) as database:
-        with pytest.raises(ZeroDivisionError), database.transaction():
-            database.remember("a", "1")
-            with database.transaction() as change:
-                change.execute("INSERT INTO facts VALUES ('b', '2')")
-            _ = 1 / 0
+
+        def fail_half_way() -> None:
+            with database.transaction():
+                database.remember("a", "1")
+                with database.transaction() as change:
+                    change.execute("INSERT INTO facts VALUES ('b', '2')")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail_half_way()
         assert database.fact("a") is None
         assert database.fact("b") is None
 
@@ -52,7 +57,7 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     connection.close()
-    with pytest.raises(Stalled, match="newer vaultloop"):
+    with pytest.raises(Stalled, match="of a newer vaultloop"):
         Database(path)
 
 

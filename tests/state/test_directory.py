@@ -15,9 +15,9 @@ def test_it_is_made_closed_to_others(tmp_path: Path) -> None:
 
 
 def test_only_one_acts_on_it_at_a_time(tmp_path: Path) -> None:
-    with StateDirectory(tmp_path).locked():
-        with pytest.raises(Busy, match="Another vaultloop acts on"), StateDirectory(tmp_path).locked():
-            pass
+    held, second = StateDirectory(tmp_path).locked(), StateDirectory(tmp_path).locked()
+    with held, pytest.raises(Busy, match="Another vaultloop acts on"), second:
+        pass
     with StateDirectory(tmp_path).locked():
         pass
 

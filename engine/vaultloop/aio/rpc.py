@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,16 @@ class RpcError(Exception):
 
 
 class Peer:
-    """One end of one connection."""
+    """One end of one connection.
+
+    Attributes:
+        lifetime: closed when the connection ends; a handler enters here what shall last as long.
+    """
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handlers: Mapping[str, Handler]
     ) -> None:
+        self.lifetime = ExitStack()
         self._reader = reader
         self._writer = writer
         self._handlers = handlers
@@ -82,6 +87,7 @@ class Peer:
             # ValueError: not JSON, or a line beyond the bound. Such a peer is dropped, others go on.
             log.debug("rpc peer dropped: %s", errors.exceptions[0])
         finally:
+            self.lifetime.close()
             self._lose_answers()
             self._writer.close()
 

@@ -56,7 +56,7 @@ async def persist(name: str, attempt: Callable[[], Awaitable[None]], clock: Cloc
 
 async def first(*waits: Coroutine[None, None, None]) -> None:
     """Return once one of `waits` is over; the others are cancelled."""
-    tasks = [asyncio.create_task(wait, name=f"waiting: {wait.__qualname__}") for wait in waits]
+    tasks = [asyncio.create_task(wait, name="first of several") for wait in waits]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -128,7 +128,7 @@ class Runner(Protocol):
     def name(self) -> str: ...
     @property
     def reports_tool_use(self) -> bool:
-        """Whether `Run.events` tells every tool use; otherwise a run counts as having acted from its start."""
+        """Whether `Run.events` tells every tool use; otherwise a run counts as acting from its start."""
         ...
 
     def spawn(self, task: Task, cell: Cell) -> AbstractAsyncContextManager[Run]:

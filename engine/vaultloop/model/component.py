@@ -1,7 +1,7 @@
 """The contract of a component, the roles it may play in a conversation, and the ports it is given."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from vaultloop.model.change import Change
@@ -76,12 +76,31 @@ class Channel(Protocol):
 
     @property
     def platform(self) -> str: ...
+    @property
+    def coalesce(self) -> float:
+        """Messages of one chat that follow each other within so many seconds belong to one turn."""
+        ...
+
     async def deliver(self, reply: Reply) -> bool:
         """Hand `reply` over; false while nobody is there to take it: it will be offered again.
 
         Delivering one key twice shows it once.
         """
         ...
+
+
+class Switch(Protocol):
+    """The port to a channel that a bridge turns on and off."""
+
+    @property
+    def platform(self) -> str: ...
+    @property
+    def is_on(self) -> bool: ...
+    def turn_on(self, coalesce: timedelta) -> None:
+        """Carry messages; those of one chat within `coalesce` belong to one turn."""
+        ...
+
+    def turn_off(self) -> None: ...
 
 
 class TurnStarter(Protocol):

@@ -8,7 +8,7 @@
     |  |- Paused               sync stands still until a human has looked: both sides are kept
     |- anything else           a bug
 
-What is wrong in a note is not an exception but a value: `model.problem.Problem`. No message contains a secret.
+What is wrong in a note is no exception but a value: `model.problem.Problem`. No message contains a secret.
 """
 
 

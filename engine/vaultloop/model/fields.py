@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from vaultloop.model.conversation import ANYONE, OWNER
 from vaultloop.model.glob import normalised
 
-_QUOTES = "“”„‟«»‘’‚‛\"'`"
+_QUOTES = "“”„‟«»‘’‚‛\"'`"  # noqa: RUF001 - what phones make of quotes
 _SPACES = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u2060\u3000\ufeff]+")
 
 
@@ -36,7 +36,9 @@ def wrong(code: str, message: str, *, cure: str = "", write: str | None = None) 
 def plain(value: Any) -> str:
     """Text without the spaces and typographic quotes that phones put around it."""
     if not isinstance(value, str):
-        raise wrong("wrong-type", "This key takes one line of text.", cure="Write a single value after the colon.")
+        raise wrong(
+            "wrong-type", "This key takes one line of text.", cure="Write a single value after the colon."
+        )
     return _SPACES.sub(" ", unicodedata.normalize("NFC", value)).strip().strip(_QUOTES).strip()
 
 
@@ -47,10 +49,19 @@ def _list(value: Any) -> Any:
     return value
 
 
-# Text that people read.
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], BeforeValidator(_list)]
 
-Text = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_list)]
+
+# Text that is taken as it stands.
+
+
+def _text(value: Any) -> str:
+    return unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else plain(value)
+
+
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number"]})]
+Texts = Many[Text]
 
 
 # Time spans.
@@ -70,21 +81,25 @@ def _duration(value: Any) -> timedelta:
         return value
     text = plain(value).lower().replace(" ", "")
     if not re.fullmatch(r"(\d+[smhd])+", text, re.ASCII):
-        raise _no_duration(text)
+        raise _no_duration(plain(value), text)
     seconds = sum(int(count) * _UNITS[unit] for count, unit in _DURATION.findall(text))
     if not 0 <= seconds <= 366 * 86400:
-        raise wrong("bad-duration", f"`{text}` is longer than a year.", cure="Write a shorter time, such as `6h`.")
+        raise wrong(
+            "bad-duration", f"`{text}` is longer than a year.", cure="Write a shorter time, such as `6h`."
+        )
     return timedelta(seconds=seconds)
 
 
-def _no_duration(text: str) -> PydanticCustomError:
+def _no_duration(typed: str, text: str) -> PydanticCustomError:
     number, unit = re.fullmatch(r"(\d*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]  # matches all
     if number and not unit:
-        return wrong("bad-duration", f"`{text}` lacks a unit: s, m, h or d.", write=f"{number}m")
+        return wrong("bad-duration", f"`{typed}` lacks a unit: s, m, h or d.", write=f"{number}m")
     if number and unit in _LONG_UNITS:
-        return wrong("bad-duration", f"`{text}` is not a time span.", write=number + _LONG_UNITS[unit])
+        return wrong("bad-duration", f"`{typed}` is not a time span.", write=number + _LONG_UNITS[unit])
     return wrong(
-        "bad-duration", f"`{text}` is not a time span.", cure="Write a number and a unit: `90s`, `10m`, `6h` or `2d`."
+        "bad-duration",
+        f"`{typed}` is not a time span.",
+        cure="Write a number and a unit: `90s`, `10m`, `6h` or `2d`.",
     )
 
 
@@ -117,14 +132,18 @@ def _usd(value: Any) -> float:
     if re.fullmatch(r"\d+,\d{1,2}", bare, re.ASCII):
         raise wrong("bad-amount", f"`{text}` has a comma.", write=bare.replace(",", "."))
     if not re.fullmatch(r"\d{1,9}(\.\d+)?|\.\d+", bare, re.ASCII):
-        raise wrong("bad-amount", f"`{text}` is not an amount of US dollars.", cure="Write a number such as `0.50`.")
+        raise wrong(
+            "bad-amount", f"`{text}` is not an amount of US dollars.", cure="Write a number such as `0.50`."
+        )
     amount = float(bare)
     assert math.isfinite(amount)
     return amount
 
 
 Usd = Annotated[
-    float, BeforeValidator(_usd), WithJsonSchema({"type": ["number", "string"], "minimum": 0, "examples": [0.5]})
+    float,
+    BeforeValidator(_usd),
+    WithJsonSchema({"type": ["number", "string"], "minimum": 0, "examples": [0.5]}),
 ]
 
 
@@ -181,7 +200,11 @@ def _no_id(text: str, first: str, label: str) -> PydanticCustomError:
         return wrong("bad-id", f"`{text}` is more than one id.", write=f"[{parts}]")
     if len(numbers) == 1:
         rest = text.replace(numbers[0], "").strip(" -:#()@")
-        return wrong("bad-id", f"`{text}` does not begin with its id.", write=f'"{numbers[0]} {rest}"'.replace(' "', '"'))
+        return wrong(
+            "bad-id",
+            f"`{text}` does not begin with its id.",
+            write=f'"{numbers[0]} {rest}"'.replace(' "', '"'),
+        )
     if near := get_close_matches(first.lower(), _WORDS, n=1, cutoff=0.7):
         return wrong("bad-id", f"`{text}` is not an id.", write=near[0])
     del label
@@ -193,7 +216,7 @@ def _no_id(text: str, first: str, label: str) -> PydanticCustomError:
 
 
 Id = Annotated[str, BeforeValidator(_id), WithJsonSchema({"type": ["string", "integer"]})]
-Ids = Annotated[tuple[Id, ...], BeforeValidator(_list)]
+Ids = Many[Id]
 
 
 # Paths.
@@ -210,9 +233,13 @@ def _glob(value: Any) -> str:
         raise wrong("bad-glob", "Paths in a vault use `/`.", write=f'"{text.replace(chr(92), "/")}"')
     pattern = normalised(text.removeprefix("./"))
     if not pattern:
-        raise wrong("bad-glob", "This path is empty.", cure='Write `"**"` for the whole vault, or delete this line.')
+        raise wrong(
+            "bad-glob", "This path is empty.", cure='Write `"**"` for the whole vault, or delete this line.'
+        )
     if ".." in pattern.split("/") or re.match(r"[A-Za-z]:/|~", pattern):
-        raise wrong("bad-glob", f"`{text}` leads out of the vault.", cure="Write a path from the vault's top folder.")
+        raise wrong(
+            "bad-glob", f"`{text}` leads out of the vault.", cure="Write a path from the vault's top folder."
+        )
     return pattern
 
 
@@ -225,7 +252,7 @@ def _file(path: str) -> str:
 
 
 Glob = Annotated[str, BeforeValidator(_glob)]
-Globs = Annotated[tuple[Glob, ...], BeforeValidator(_list)]
+Globs = Many[Glob]
 
 
 # References to other notes.
@@ -250,7 +277,11 @@ def _reference(value: Any) -> str:
     name = link_path(text).rsplit("/", 1)[-1]
     name = name[:-3] if name.lower().endswith(".md") else name
     if not name.strip():
-        raise wrong("bad-reference", f"`{text}` names no note.", cure="Write the note's name as a link: `\"[[name]]\"`.")
+        raise wrong(
+            "bad-reference",
+            f"`{text}` names no note.",
+            cure='Write the note\'s name as a link: `"[[name]]"`.',
+        )
     return name.strip()
 
 
@@ -304,7 +335,9 @@ def _no_timezone(text: str) -> PydanticCustomError:
     )
 
 
-Timezone = Annotated[str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]})]
+Timezone = Annotated[
+    str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]})
+]
 
 
 def _moment(value: Any) -> datetime:
@@ -323,7 +356,9 @@ def _moment(value: Any) -> datetime:
         return datetime.fromisoformat(re.sub(r"([T ])(\d):", r"\g<1>0\2:", text))
     except ValueError:
         raise wrong(
-            "impossible-date", f"No calendar or clock shows `{text}`.", cure="Write a day that the month has, and a time up to 23:59."
+            "impossible-date",
+            f"No calendar or clock shows `{text}`.",
+            cure="Write a day that the month has, and a time up to 23:59.",
         ) from None
 
 

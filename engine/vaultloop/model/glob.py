@@ -1,10 +1,9 @@
-"""Path patterns as grants and watch lists use them: anchored at the vault's root, a folder means all below."""
+"""Path patterns of grants and watch lists: anchored at the vault's root; a folder means all below it."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
-
 
 _ANY_DEPTH = "(?:[^/]+/)*"
 
@@ -28,16 +27,22 @@ def _component(part: str) -> str:
     if part == "**":
         return _ANY_DEPTH
     out = []
-    for token in re.findall(r"\*+|\?|\[!?[^\]/]+\]|[^*?\[]+|\[", part):
-        if token.startswith("*"):
+    for piece in re.findall(r"\*+|\?|\[!?[^\]/]+\]|[^*?\[]+|\[", part):
+        if piece.startswith("*"):
             out.append("[^/]*")
-        elif token == "?":
+        elif piece == "?":
             out.append("[^/]")
-        elif token.startswith("[") and len(token) > 1:
-            out.append("[" + re.escape(token[1:-1]).replace(r"\-", "-").replace("!", "^", 1) + "]")
+        elif piece.startswith("[") and len(piece) > 1:
+            out.append(_class(piece[1:-1]))
         else:
-            out.append(re.escape(token))
+            out.append(re.escape(piece))
     return "".join(out) + "/"
+
+
+def _class(characters: str) -> str:
+    negated = characters.startswith("!")
+    inside = re.escape(characters.removeprefix("!")).replace(r"\-", "-")
+    return f"[{'^/' if negated else ''}{inside}]"
 
 
 def matches(pattern: str, path: str) -> bool:

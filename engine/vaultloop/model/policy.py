@@ -70,7 +70,7 @@ _GOVERNING_NAMES = frozenset({"claude.md", "claude.local.md", "agents.md"}) | _C
 
 
 def _folded(path: str) -> str:
-    # After NFKC and case folding, look-alikes (Agent/, ＡＧＥＮＴ/, soft hyphens) are the same path.
+    # After NFKC and case folding, look-alikes (Agent/, full-width letters, soft hyphens) are the same path.
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
     return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", plain)
 

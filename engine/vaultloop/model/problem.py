@@ -20,7 +20,8 @@ class Problem:
         line, column: where, both counted from 1; of the file, not of the frontmatter.
         code: stable kebab-case name of the kind of problem, for machines and for searching.
         message: what is wrong, one sentence.
-        cure: what to write instead, if possible the exact line.
+        cure: what to do, if possible with the exact line: "Write `...`." puts it in place of `line`,
+            "Add the line `...`" puts it below, "Delete this line." takes `line` away.
     """
 
     file: str

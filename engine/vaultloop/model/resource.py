@@ -32,10 +32,18 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Marks a field of a spec whose text names a resource of `kind` (or one of `words`, which mean themselves)."""
+    """Marks a field of a spec whose text names a resource of `kind`.
+
+    Attributes:
+        words: texts that mean themselves.
+        ids: numeric ids mean themselves too.
+        needed: without the named note this one is invalid; otherwise the name is left out, with a warning.
+    """
 
     kind: str
     words: frozenset[str] = frozenset()
+    ids: bool = False
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +103,7 @@ class Spec(BaseModel):
         return ()
 
     @classmethod
-    def permission_changes(
-        cls, old: "Resource[Any] | None", new: "Resource[Any] | None"
-    ) -> tuple[str, ...]:
+    def permission_changes(cls, old: "Resource[Any] | None", new: "Resource[Any] | None") -> tuple[str, ...]:
         """What people may do more or less after `old` became `new`, one sentence each.
 
         None stands for absent. Sentences name the resource: `owner: + reads personal/**`.

@@ -19,6 +19,7 @@ MIGRATIONS = (
         PRIMARY KEY (channel, chat, message)
     ) STRICT;
     CREATE INDEX inbox_waiting ON inbox (fate) WHERE fate = 'waiting';
+    CREATE INDEX inbox_turn ON inbox (turn) WHERE turn IS NOT NULL;
 
     CREATE TABLE turns (
         number INTEGER PRIMARY KEY,    -- the order of making
@@ -66,10 +67,13 @@ MIGRATIONS = (
         PRIMARY KEY (kind, name)
     ) STRICT;
     CREATE TABLE last_good (
-        kind TEXT NOT NULL, name TEXT NOT NULL, uid TEXT NOT NULL UNIQUE,
-        path TEXT NOT NULL, blob TEXT NOT NULL, text TEXT NOT NULL, applied TEXT NOT NULL,
+        kind TEXT NOT NULL, name TEXT NOT NULL, uid TEXT NOT NULL,
+        path TEXT NOT NULL, blob TEXT NOT NULL, text TEXT NOT NULL,
+        spec TEXT NOT NULL,            -- as JSON, with what it inherits
+        applied TEXT NOT NULL,
         PRIMARY KEY (kind, name)
     ) STRICT;
+    CREATE UNIQUE INDEX last_good_uid ON last_good (kind, uid);
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     """,
 )
@@ -105,7 +109,7 @@ class Database:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise Stalled(
-                f"{path} was written by a newer vaultloop (schema {version}, this one knows {len(MIGRATIONS)}).",
+                f"{path} is of a newer vaultloop (schema {version}; this one knows {len(MIGRATIONS)}).",
                 cure="Update vaultloop.",
             )
         if read_only:

@@ -1,0 +1,123 @@
+"""The record of schedule slots: each has exactly one entry, a turn or an outcome without one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from vaultloop.aio.clock import Clock, SystemClock
+from vaultloop.model.conversation import Outcome, Turn
+from vaultloop.state.database import Database
+from vaultloop.state.turns import insert_turn
+
+
+@dataclass(frozen=True, slots=True)
+class PastSlot:
+    """What became of a slot.
+
+    Attributes:
+        slot: its name; two names with `..` between them stand for a run of missed slots, the second one not
+            among them.
+        outcome: None while its turn is queued or running.
+        session: id of its turn; None if it never had one.
+    """
+
+    slot: str
+    outcome: Outcome | None
+    session: str | None
+
+
+class SlotStore:
+    """Slots in the engine's database; `job` is the uid of a cron."""
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self._database = database
+        self._clock = clock or SystemClock()
+
+    def known_since(self, job: str, now: datetime) -> datetime:
+        """When the job was first applied; `now`, recorded, if this is the first time."""
+        with self._database.transaction() as change:
+            change.execute(
+                "INSERT INTO jobs (job, known_since, considered) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING",
+                (job, now.isoformat()),
+            )
+        return self._time(job, "known_since") or now
+
+    def considered(self, job: str) -> datetime | None:
+        """The instant up to which every slot of the job has an entry."""
+        return self._time(job, "considered")
+
+    def consider(self, job: str, until: datetime) -> None:
+        """Say that every slot up to `until` has an entry."""
+        with self._database.transaction() as change:
+            change.execute("UPDATE jobs SET considered = ? WHERE job = ?", (until.isoformat(), job))
+
+    def follow(self, job: str, timetable: str, now: datetime) -> datetime:
+        """The instant after which the job's slots count: `now` if it is new or its timetable another one."""
+        with self._database.transaction() as change:
+            self.known_since(job, now)
+            changed = change.execute(
+                "UPDATE jobs SET timetable = ?1, considered = ?2 WHERE job = ?3 AND timetable <> ?1",
+                (timetable, now.isoformat(), job),
+            )
+        return now if changed.rowcount else self.considered(job) or now
+
+    def settled(self, job: str, slot: str) -> bool:
+        """Whether the slot has an entry."""
+        return self._database.row("SELECT 1 FROM slots WHERE job = ? AND slot = ?", job, slot) is not None
+
+    def reserve(self, job: str, slot: str, turn: Turn) -> bool:
+        """Bind the slot to `turn`, queued in the same transaction; false if the slot has an entry."""
+        with self._database.transaction() as change:
+            if self.settled(job, slot):
+                return False
+            now = self._clock.now()
+            insert_turn(change, turn, now)
+            change.execute(
+                # By key: a turn that answers this slot may be older than its entry, never doubled.
+                "INSERT INTO slots (job, slot, turn, recorded_at)"
+                " VALUES (?, ?, (SELECT id FROM turns WHERE key = ?), ?)",
+                (job, slot, turn.key, now.isoformat()),
+            )
+            return True
+
+    def record(self, job: str, slot: str, outcome: Outcome) -> bool:
+        """Give the slot an outcome without a turn; false if it has an entry."""
+        with self._database.transaction() as change:
+            added = change.execute(
+                "INSERT INTO slots (job, slot, outcome, recorded_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (job, slot, outcome, self._clock.now().isoformat()),
+            )
+            return added.rowcount == 1
+
+    def miss(self, job: str, slots: Sequence[str], until: datetime) -> None:
+        """Record slots without an entry as missed and consider `until`, both in one transaction."""
+        with self._database.transaction():
+            for slot in slots:
+                self.record(job, slot, Outcome.MISSED)
+            self.consider(job, until)
+
+    def open_turns(self, job: str) -> tuple[str, ...]:
+        """Keys of the job's turns without an outcome, those started by hand too, oldest first."""
+        rows = self._database.rows(
+            "SELECT key FROM turns WHERE conversation = ? AND state <> 'ended' ORDER BY number", f"cron/{job}"
+        )
+        return tuple(row["key"] for row in rows)
+
+    def past(self, job: str, limit: int = 10) -> list[PastSlot]:
+        """The entries made last, newest first."""
+        rows = self._database.rows(
+            "SELECT slot, turn, COALESCE(slots.outcome, turns.outcome) AS outcome"
+            " FROM slots LEFT JOIN turns ON turns.id = slots.turn"
+            " WHERE job = ? ORDER BY slots.rowid DESC LIMIT ?",
+            job,
+            limit,
+        )
+        return [
+            PastSlot(row["slot"], Outcome(row["outcome"]) if row["outcome"] else None, row["turn"])
+            for row in rows
+        ]
+
+    def _time(self, job: str, column: str) -> datetime | None:
+        row = self._database.row("SELECT known_since, considered FROM jobs WHERE job = ?", job)
+        return None if row is None else datetime.fromisoformat(row[column])

@@ -1,0 +1,221 @@
+"""The record of turns: what was asked, how far it got, and the one way in which it ended."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from vaultloop.model.conversation import Outcome, Trigger, Turn
+from vaultloop.state.database import Database
+
+
+class TurnState(StrEnum):
+    """How far a turn got; each step is on the disk before the next one begins."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    PUBLISHED = "published"
+    ENDED = "ended"
+
+
+RETRYABLE = frozenset({Outcome.FAILED, Outcome.INTERRUPTED, Outcome.CANCELLED, Outcome.TIMED_OUT})
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """One turn as the database knows it.
+
+    Attributes:
+        policy, base, view: under which policy, of which revision and in which folder its session works.
+        acted: it may have changed the world outside its view, so it is never run again by itself.
+        commit: what it published, recorded before any branch moves.
+        detail: why it ended as it did or what its answer should add, for people.
+    """
+
+    turn: Turn
+    state: TurnState
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    policy: str | None
+    base: str | None
+    view: str | None
+    acted: bool
+    reply: str
+    model: str
+    cost_usd: float
+    commit: str | None
+    outcome: Outcome | None
+    detail: str
+
+    @property
+    def id(self) -> str:
+        return self.turn.id
+
+
+def insert_turn(change: sqlite3.Connection, turn: Turn, now: datetime) -> bool:
+    """Queue `turn` within a transaction of the caller; false, and nothing done, if its key is known."""
+    channel, chat = turn.reply_to or (None, None)
+    added = change.execute(
+        "INSERT INTO turns (id, key, conversation, scope, trigger_kind, trigger_name, prompt,"
+        " reply_channel, reply_chat, state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)"
+        " ON CONFLICT (key) DO NOTHING",
+        (
+            *(turn.id, turn.key, turn.conversation, turn.scope, turn.trigger.kind, turn.trigger.name),
+            *(turn.prompt, channel, chat, now.isoformat()),
+        ),
+    )
+    return added.rowcount == 1
+
+
+class Turns:
+    """The turns in the engine's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, turn: Turn, now: datetime) -> bool:
+        """Queue `turn`; false if one with its key exists."""
+        with self._database.transaction() as change:
+            return insert_turn(change, turn, now)
+
+    def get(self, turn_id: str) -> TurnRecord | None:
+        row = self._database.row("SELECT * FROM turns WHERE id = ?", turn_id)
+        return None if row is None else _record(row)
+
+    def by_key(self, key: str) -> TurnRecord | None:
+        row = self._database.row("SELECT * FROM turns WHERE key = ?", key)
+        return None if row is None else _record(row)
+
+    def unfinished(self, conversation: str | None = None) -> list[TurnRecord]:
+        """What has no outcome yet, of one conversation or of all, oldest first."""
+        rows = self._database.rows(
+            "SELECT * FROM turns WHERE state <> 'ended' AND (?1 IS NULL OR conversation = ?1)"
+            " ORDER BY number",
+            conversation,
+        )
+        return [_record(row) for row in rows]
+
+    def recent(self, limit: int = 20, conversation: str | None = None) -> list[TurnRecord]:
+        """The newest turns, newest first."""
+        rows = self._database.rows(
+            "SELECT * FROM turns WHERE (?1 IS NULL OR conversation = ?1) ORDER BY number DESC LIMIT ?2",
+            conversation,
+            limit,
+        )
+        return [_record(row) for row in rows]
+
+    def retryable(self, chat: tuple[str, str]) -> list[TurnRecord]:
+        """Of the last turns that answered into a chat, those that did not end well, newest first.
+
+        What was run again already is not among them: it is the newer turn that counts.
+        """
+        rows = self._database.rows(
+            "SELECT * FROM turns WHERE reply_channel = ? AND reply_chat = ? AND state = 'ended'"
+            " ORDER BY number DESC LIMIT 10",
+            *chat,
+        )
+        records = [record for record in map(_record, rows) if record.outcome in RETRYABLE]
+        return [record for record in records if self._is_latest_try(record.turn.key)]
+
+    def _is_latest_try(self, key: str) -> bool:
+        first, _, number = key.partition("#")
+        return self.by_key(f"{first}#{int(number or 1) + 1}") is None
+
+    def next_key(self, key: str) -> str:
+        """The key under which what `key` asked is run once more: `key#2`, `key#3` and so on."""
+        first = key.partition("#")[0]
+        number = 2
+        while self.by_key(f"{first}#{number}") is not None:
+            number += 1
+        return f"{first}#{number}"
+
+    def begin(self, turn_id: str, *, policy: str, base: str, view: str, now: datetime) -> None:
+        """A session works on it, in `view`."""
+        self._change(
+            "state = 'running', policy = ?, base = ?, view = ?, acted = 0, started_at = ?",
+            *(policy, base, view, now.isoformat()),
+            turn_id=turn_id,
+        )
+
+    def requeue(self, turn_id: str) -> None:
+        """Its session is gone and did nothing that matters: it is run as if for the first time."""
+        self._change("state = 'queued', view = NULL, base = NULL, acted = 0", turn_id=turn_id)
+
+    def mark_acted(self, turn_id: str) -> None:
+        """From here on it may have changed the world."""
+        self._change("acted = 1", turn_id=turn_id)
+
+    def answer(self, turn_id: str, reply: str) -> None:
+        """Its agent has answered; what it wrote lies in its view."""
+        self._change("state = 'answered', reply = ?", reply, turn_id=turn_id)
+
+    def account(self, turn_id: str, *, model: str, cost_usd: float) -> None:
+        """What its agent cost, whether it had an answer or not."""
+        self._change("model = ?, cost_usd = ?", model, cost_usd, turn_id=turn_id)
+
+    def record_commit(self, turn_id: str, commit: str) -> None:
+        """What it wrote is `commit`; recorded before a branch moves, so that it is never made twice."""
+        with self._database.transaction() as change:
+            # Also of a turn that has ended: what was kept of it may be published later.
+            change.execute('UPDATE turns SET "commit" = ? WHERE id = ?', (commit, turn_id))
+
+    def publish(self, turn_id: str, detail: str) -> None:
+        """What it wrote is in the vault, all but what `detail` says."""
+        self._change("state = 'published', detail = ?", detail, turn_id=turn_id)
+
+    def end(self, turn_id: str, outcome: Outcome, now: datetime, detail: str = "") -> bool:
+        """Give it its one outcome; false, and nothing done, if it has one."""
+        with self._database.transaction() as change:
+            ended = change.execute(
+                "UPDATE turns SET state = 'ended', outcome = ?, detail = ?, ended_at = ?, view = NULL"
+                " WHERE id = ? AND state <> 'ended'",
+                (outcome, detail, now.isoformat(), turn_id),
+            )
+            return ended.rowcount == 1
+
+    def _change(self, assignments: str, *values: object, turn_id: str) -> None:
+        # An ended turn never moves again, whoever is late.
+        with self._database.transaction() as change:
+            change.execute(
+                f"UPDATE turns SET {assignments} WHERE id = ? AND state <> 'ended'",  # noqa: S608 - constants of this module
+                (*values, turn_id),
+            )
+
+
+def _record(row: sqlite3.Row) -> TurnRecord:
+    return TurnRecord(
+        turn=_turn(row),
+        state=TurnState(row["state"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        started_at=_time(row["started_at"]),
+        ended_at=_time(row["ended_at"]),
+        policy=row["policy"],
+        base=row["base"],
+        view=row["view"],
+        acted=bool(row["acted"]),
+        reply=row["reply"] or "",
+        model=row["model"] or "",
+        cost_usd=row["cost_usd"],
+        commit=row["commit"],
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        detail=row["detail"] or "",
+    )
+
+
+def _turn(row: sqlite3.Row) -> Turn:
+    return Turn(
+        id=row["id"],
+        key=row["key"],
+        conversation=row["conversation"],
+        scope=row["scope"],
+        trigger=Trigger(row["trigger_kind"], row["trigger_name"]),
+        prompt=row["prompt"],
+        reply_to=(row["reply_channel"], row["reply_chat"]) if row["reply_channel"] else None,
+    )
+
+
+def _time(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
