@@ -1,0 +1,269 @@
+"""The one branch that is the vault: human edits, sessions' commits and the remote's come together here.
+
+Plain synchronous code for the git thread. Each step reads the branch anew and moves it by compare-and-swap,
+so it does not matter who else (the human's own git, another step) moved it meanwhile.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pygit2.enums import RepositoryState
+
+from vaultloop.aio.clock import Clock
+from vaultloop.model.errors import Paused, Retry
+from vaultloop.vault.checkout import Checkout, DirtyError
+from vaultloop.vault.folder import Edit, Folder
+from vaultloop.vault.repository import HeadMovedError, Identity, Repository
+
+# Others move the branch or edit files while we work; more rounds than this mean that something is wrong.
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Integrated:
+    """What became of a commit that was to be brought onto the branch.
+
+    Attributes:
+        revision: where the branch is now.
+        parked: paths that both sides changed; then nothing of the commit is on the branch, and it is kept
+            under `refs/vaultloop/parked/<commit>`.
+    """
+
+    revision: str
+    parked: tuple[str, ...] = ()
+
+
+class Branch:
+    """The branch and, if there is one, the watched folder that follows it."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        clock: Clock,
+        engine: Identity,
+        human: Identity,
+        folder: Folder | None = None,
+        state: Path | None = None,
+    ) -> None:
+        """`engine` signs for joins; `human` for edits in the folder, unless its git knows a name."""
+        self.repository = repository
+        self._clock = clock
+        self._engine = engine
+        self._human = (folder and folder.own_git and repository.configured_identity()) or human
+        self._folder = folder
+        self._checkout: Checkout | None = None
+        self._waiting: set[str] = set()
+        # Whether the folder is known to have held this vault; one with its own git always does.
+        self._met = folder is None or folder.own_git
+        if folder is not None:
+            assert state is not None
+            self._checkout = Checkout(repository, folder, state)
+
+    @property
+    def is_there(self) -> bool:
+        """False while the folder, which may hold the repository, is out of reach."""
+        return self._folder is None or self._folder.is_there
+
+    def may_meet(self, other: str) -> bool:
+        """Whether `other` may come onto the branch though it has no commit in common with it.
+
+        Only where two lines meet that are one vault's: a folder that knew no git, and the remote set for it.
+        """
+        head = self.repository.head
+        if head is None or self.repository.merge_base(head, other):
+            return True
+        return self._folder is not None and not self._folder.own_git and not self.repository.keeps("remote/")
+
+    def recover(self) -> None:
+        """Put right what a crash left half-way."""
+        if self._checkout:
+            self._checkout.recover()
+
+    def take_edits(self, named: Collection[str] | None) -> None:
+        """Commit what humans edited in the folder: the settled ones of those named, or of all for None.
+
+        Raises:
+            Paused: the folder is gone or suddenly empty; nothing was committed.
+            Retry: git is at work there; the names are remembered for the next time.
+        """
+        if self._folder is None:
+            return
+        wanted = None if named is None else {*named, *self._waiting}
+        self._waiting |= wanted or set()
+        if not self._folder.is_there:
+            raise self._folder.gone()
+        if wanted == set():
+            self._folder.follow(self.repository.head)
+            return
+        self._meet()
+        for _ in range(ATTEMPTS):
+            self._folder.follow(self.repository.head)
+            try:
+                with self.repository.at_work():
+                    self._commit_edits(self._folder.edits(wanted))
+            except HeadMovedError:
+                continue
+            self._waiting.clear()
+            return
+        raise _moves_too_fast()
+
+    def integrate(self, commit: str, message: str = "Join two lines of work") -> Integrated:
+        """Bring a session's commit onto the branch; doing it again changes nothing.
+
+        Raises:
+            Retry: git is at work in the folder.
+        """
+        conflicts = self.unite(commit, message)
+        if conflicts:
+            self.repository.keep(f"parked/{commit}", commit)
+        head = self.repository.head
+        assert head is not None
+        return Integrated(head, conflicts)
+
+    def unite(self, other: str, message: str) -> tuple[str, ...]:
+        """Fast-forward to `other`, or join it; returns the paths that both sides changed: then nothing moves.
+
+        Human edits of the same files that are not committed yet are committed first, settled or not.
+
+        Raises:
+            Retry: git is at work in the folder, or others kept moving the branch.
+        """
+        unwritable: tuple[str, ...] = ()
+        for _ in range(ATTEMPTS):
+            if self._folder is not None:
+                self._folder.insist_on_presence()
+            head = self.repository.head
+            if head is not None and self.repository.is_ancestor(other, head):
+                return ()
+            try:
+                with self.repository.at_work():
+                    if self._commit_pending(head, other):
+                        continue
+                    target, conflicts = self._target(head, other, message)
+                    if conflicts:
+                        return conflicts
+                    self._advance(head, target)
+            except HeadMovedError:
+                continue
+            except DirtyError as error:
+                # A human wrote in between: theirs is committed in the next round, if it is ours to commit.
+                if error.paths == unwritable:
+                    return unwritable
+                unwritable = error.paths
+        raise _moves_too_fast()
+
+    def _target(self, head: str | None, other: str, message: str) -> tuple[str, tuple[str, ...]]:
+        if head is None or self.repository.is_ancestor(head, other):
+            return other, ()
+        tree, conflicts = self.repository.join(head, other)
+        if conflicts:
+            return head, conflicts
+        return self._write(tree, [head, other], message, self._engine), ()
+
+    def _advance(self, head: str | None, target: str) -> None:
+        if self._checkout is None:
+            self.repository.move(head, target)
+        else:
+            self._note_meeting(target)
+            self._checkout.advance(head, target)
+
+    def _commit_pending(self, head: str | None, other: str) -> bool:
+        """Commit what lies uncommitted in files that `other` changes; whether there was any."""
+        if self._folder is None:
+            return False
+        self._stand_back()
+        self._meet()
+        self._folder.follow(head)
+        base = self.repository.merge_base(head, other) if head else None
+        edits = self._folder.edits(self.repository.changed_leaves(base, other).keys(), settled=False)
+        return self._commit_edits(edits)
+
+    def _commit_edits(self, edits: Sequence[Edit]) -> bool:
+        """Commit exactly these edits; whether anything was committed. HeadMovedError passes through."""
+        for _ in range(ATTEMPTS):
+            if not edits:
+                return False
+            self._stand_back()
+            head = self.repository.head
+            with self.repository.in_bulk(len(edits)):
+                tree = self.repository.edit_leaves(head, {edit.path: edit.leaf for edit in edits})
+            commit = self._write(tree, [head] if head else [], _subject(edits), self._human)
+            assert self._checkout is not None
+            self._note_meeting(commit)
+            try:
+                self._checkout.record(head, commit)
+            except DirtyError as error:
+                # The human has staged something else there and is about to commit it themselves.
+                edits = [edit for edit in edits if edit.path not in error.paths]
+            else:
+                return True
+        return False
+
+    def _meet(self) -> None:
+        """Fill a folder without git that has not met this vault yet: else it looks like an emptied one.
+
+        Raises:
+            Paused: files there differ from the vault's.
+        """
+        assert self._folder is not None
+        assert self._checkout is not None
+        head = self.repository.head
+        self._met = self._met or self.repository.kept(self._folder.mark) is not None
+        if self._met or head is None:
+            return
+        try:
+            self._checkout.populate(head)
+        except DirtyError as error:
+            raise Paused(
+                f"The folder {self._folder.path} and the vault have different content in"
+                f" {listed(error.paths)}. Nothing was changed on either side."
+                " Make the files in the folder the same as in the vault, or move them away."
+            ) from error
+        self._note_meeting(head)
+
+    def _note_meeting(self, commit: str) -> None:
+        # Before the first commit is on the branch: afterwards a crash would make the folder a stranger.
+        if self._folder is not None and not self._met:
+            self.repository.keep(self._folder.mark, commit)
+            self._met = True
+
+    def _stand_back(self) -> None:
+        """Leave the folder alone while its human is in the middle of something with git."""
+        if self._folder is None or not self._folder.own_git:
+            return
+        current, state = self.repository.checked_out, self.repository.handle.state()
+        if state != RepositoryState.NONE:
+            name = RepositoryState(state).name.replace("_", " ").lower()
+            raise Retry(
+                f"A git {name} is going on in the folder {self._folder.path}. Finish it, or abort it; until"
+                " then the vault is not touched there."
+            )
+        if current != self.repository.branch:
+            raise Retry(
+                f"The folder {self._folder.path} has {current or 'no branch'} checked out. The vault is the"
+                f" branch {self.repository.branch}: git switch {self.repository.branch}."
+            )
+
+    def _write(self, tree: str, parents: list[str], message: str, author: Identity) -> str:
+        return self.repository.commit(tree, parents, message, author=author, at=self._clock.now())
+
+
+def _moves_too_fast() -> Retry:
+    return Retry("The branch moves faster than commits can be joined to it.", after=2)
+
+
+def _subject(edits: Sequence[Edit]) -> str:
+    if len(edits) == 1:
+        verb = "Delete" if edits[0].leaf is None else "Edit"
+        return f"{verb} {edits[0].path}\n"
+    lines = "\n".join(edit.path for edit in edits[:50])
+    more = f"\nand {len(edits) - 50} more" if len(edits) > 50 else ""
+    return f"Edit {len(edits)} files in the folder\n\n{lines}{more}\n"
+
+
+def listed(paths: Sequence[str]) -> str:
+    """Paths for a sentence."""
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    return ", ".join(paths[:5]) + more

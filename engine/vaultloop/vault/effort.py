@@ -1,0 +1,22 @@
+"""What the work on the vault has cost, in counts that a noisy machine cannot blur."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Effort:
+    """Counters that only grow.
+
+    Attributes:
+        parsed: notes whose frontmatter was parsed.
+        trees: git tree objects read.
+        stats: files looked at in the watched folder.
+        walks: whole walks through the watched folder.
+        polls: questions to the remote.
+    """
+
+    parsed: int = 0
+    trees: int = 0
+    stats: int = 0
+    walks: int = 0
+    polls: int = 0

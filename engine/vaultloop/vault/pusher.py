@@ -1,0 +1,60 @@
+"""Pushing in the background: whoever made a commit goes on at once; the remote gets it as soon as it can."""
+
+import logging
+from collections.abc import Callable
+
+from vaultloop.aio.bell import Bell
+from vaultloop.aio.clock import Clock, sleep
+from vaultloop.aio.supervise import first
+from vaultloop.model.status import PushState
+from vaultloop.vault.sync import Sync
+
+log = logging.getLogger(__name__)
+
+# How long a stranded push waits for the next try (seconds), the first time and at most.
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 60.0
+
+
+class Pusher:
+    """Brings the branch to the remote whenever it is rung, and tries again while a push is stranded."""
+
+    def __init__(self, sync: Sync, clock: Clock, on_push: Callable[[], None]) -> None:
+        """`on_push` is called when the push state has changed."""
+        self._sync = sync
+        self._clock = clock
+        self._on_push = on_push
+        self._bell = Bell()
+
+    def ring(self) -> None:
+        """There may be something to push."""
+        self._bell.ring()
+
+    def ring_unless_pushed(self) -> None:
+        """Ring if the newest commit is only here; a stranded one has its own time for the next try."""
+        if self._sync.push_state.state is PushState.LOCAL:
+            self._bell.ring()
+
+    async def run(self) -> None:
+        """Push until cancelled."""
+        self._bell.ring()
+        pause = FIRST_PAUSE
+        while True:
+            await self._bell.heard()
+            if await self._attempt() is not PushState.STRANDED:
+                pause = FIRST_PAUSE
+                continue
+            log.info("next push in %.0f s, or with the next commit", pause)
+            await first(sleep(self._clock, pause), self._bell.heard())
+            pause = min(pause * 2, LONGEST_PAUSE)
+            self._bell.ring()
+
+    async def _attempt(self) -> PushState:
+        before = self._sync.push_state
+        after = await self._sync.push()
+        if after != before:
+            if after.state is PushState.PUSHED:
+                head = await self._sync.git(lambda: self._sync.repository.head)
+                log.info("pushed %s", (head or "")[:12], extra={"revision": head})
+            self._on_push()
+        return after.state

@@ -1,0 +1,208 @@
+"""Git trees compared, changed and joined in time that follows the change, never the size of the vault."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import pygit2
+from pygit2.enums import FileMode
+
+from vaultloop.vault.effort import Effort
+
+# Names that lead elsewhere, or into git itself.
+_FORBIDDEN = frozenset({"", ".", "..", ".git"})
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What a tree holds under a name: a file, a link, a submodule, or (inside this module) a subtree."""
+
+    id: str
+    mode: int
+
+    @property
+    def is_tree(self) -> bool:
+        return self.mode == FileMode.TREE
+
+    @property
+    def is_file(self) -> bool:
+        return self.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
+
+
+LeafChange = tuple[Leaf | None, Leaf | None]
+
+
+class Trees:
+    """The trees of one repository; every object read is counted in `Effort.trees`."""
+
+    def __init__(self, repository: pygit2.Repository, effort: Effort) -> None:
+        self._repository = repository
+        self._effort = effort
+
+    def listing(self, tree: str | None) -> dict[str, Leaf]:
+        """What one tree holds, by name; nothing for None."""
+        if tree is None:
+            return {}
+        # Names that are not UTF-8 pass through: someone's old attachment must not stop the vault.
+        return {
+            item.raw_name.decode("utf-8", "surrogateescape"): Leaf(str(item.id), item.filemode)
+            for item in self._tree(tree)
+            if item.raw_name
+        }
+
+    def leaf(self, root: str | None, path: str) -> Leaf | None:
+        """What lies at `path`, be it a subtree; the root itself for the empty path."""
+        found = None if root is None else Leaf(root, FileMode.TREE)
+        for name in path.strip("/").split("/") if path.strip("/") else ():
+            if found is None or not found.is_tree:
+                return None
+            found = self._child(found.id, name)
+        return found
+
+    def _child(self, tree: str, name: str) -> Leaf | None:
+        listing = self._tree(tree)
+        try:
+            item = listing[name]
+        except KeyError:
+            return None
+        return Leaf(str(item.id), item.filemode)
+
+    def leaves(self, tree: str | None, prefix: str = "") -> Iterator[tuple[str, Leaf]]:
+        """Everything below a tree but folders, sorted by path."""
+        for name, leaf in sorted(self.listing(tree).items(), key=_path_order):
+            if leaf.is_tree:
+                yield from self.leaves(leaf.id, f"{prefix}{name}/")
+            else:
+                yield prefix + name, leaf
+
+    def changes(self, old: str | None, new: str | None, prefix: str = "") -> dict[str, LeafChange]:
+        """Each path that differs, with both sides; equal subtrees are not entered."""
+        found: dict[str, LeafChange] = {}
+        if old == new:
+            return found
+        before, after = self.listing(old), self.listing(new)
+        for name in sorted(before.keys() | after.keys()):
+            was, is_ = before.get(name), after.get(name)
+            if was == is_:
+                continue
+            path = prefix + name
+            if _subtree(was) or _subtree(is_):
+                found |= self.changes(_subtree(was), _subtree(is_), path + "/")
+            if _not_tree(was) or _not_tree(is_):
+                found[path] = (_not_tree(was), _not_tree(is_))
+        return found
+
+    def edited(self, base: str | None, edits: Mapping[str, Leaf | None]) -> str:
+        """The id of `base` with `edits` put in (or taken out, where None).
+
+        Raises:
+            ValueError: a file would replace a folder whose content is not taken out too, or the path is not
+                one that git can hold.
+        """
+        for path in edits:
+            if not _FORBIDDEN.isdisjoint(path.casefold().split("/")):
+                raise ValueError(f"{path} is not a path that git can hold.")
+        return self._edited(base, edits, "") or str(self._repository.TreeBuilder().write())
+
+    def _edited(self, base: str | None, edits: Mapping[str, Leaf | None], prefix: str) -> str | None:
+        here, below = _by_first_name(edits)
+        builder = self._builder(base)
+        for name, leaf in here.items():
+            if leaf is None and _entry(builder, name, tree=False):
+                builder.remove(name)
+        for name, inner in below.items():
+            self._put(
+                builder, name, self._edited(_entry(builder, name, tree=True), inner, f"{prefix}{name}/")
+            )
+        for name, leaf in here.items():
+            if leaf is None:
+                continue
+            if _entry(builder, name, tree=True):
+                raise ValueError(f"{prefix}{name} is a folder; a file cannot take its place.")
+            builder.insert(name, leaf.id, FileMode(leaf.mode))
+        return str(builder.write()) if len(builder) else None
+
+    def joined(self, base: str | None, ours: str | None, theirs: str | None) -> tuple[str, tuple[str, ...]]:
+        """Both sides' changes since `base` in one tree, and the paths that both changed; there ours stays."""
+        conflicts: list[str] = []
+        tree = self._joined(base, ours, theirs, "", conflicts)
+        return tree or str(self._repository.TreeBuilder().write()), tuple(conflicts)
+
+    def _joined(
+        self, base: str | None, ours: str | None, theirs: str | None, prefix: str, conflicts: list[str]
+    ) -> str | None:
+        if theirs in (base, ours):
+            return ours
+        if base == ours:
+            return theirs
+        was, mine, other = self.listing(base), self.listing(ours), self.listing(theirs)
+        builder = self._builder(ours)
+        for name in sorted(was.keys() | mine.keys() | other.keys()):
+            b, o, t = was.get(name), mine.get(name), other.get(name)
+            if t in (o, b):
+                continue
+            if b == o:
+                self._take(builder, name, t)
+            elif not (_not_tree(o) or _not_tree(t)) and (b is None or b.is_tree or (o and t)):
+                inner = self._joined(_subtree(b), _subtree(o), _subtree(t), f"{prefix}{name}/", conflicts)
+                self._put(builder, name, inner)
+            else:
+                conflicts.append(prefix + name)
+        return str(builder.write()) if len(builder) else None
+
+    def _tree(self, tree: str) -> pygit2.Tree:
+        self._effort.trees += 1
+        return cast("pygit2.Tree", self._repository[tree])
+
+    def _builder(self, base: str | None) -> "pygit2.TreeBuilder":
+        return self._repository.TreeBuilder(self._tree(base)) if base else self._repository.TreeBuilder()
+
+    @staticmethod
+    def _put(builder: "pygit2.TreeBuilder", name: str, subtree: str | None) -> None:
+        # A subtree without content does not exist in git; a file of that name stays what it is.
+        if subtree:
+            builder.insert(name, subtree, FileMode.TREE)
+        elif _entry(builder, name, tree=True):
+            builder.remove(name)
+
+    @staticmethod
+    def _take(builder: "pygit2.TreeBuilder", name: str, leaf: Leaf | None) -> None:
+        if leaf:
+            builder.insert(name, leaf.id, FileMode(leaf.mode))
+        elif cast("pygit2.Object | None", builder.get(name)) is not None:
+            builder.remove(name)
+
+
+def _by_first_name(
+    edits: Mapping[str, Leaf | None],
+) -> tuple[dict[str, Leaf | None], dict[str, dict[str, Leaf | None]]]:
+    here: dict[str, Leaf | None] = {}
+    below: dict[str, dict[str, Leaf | None]] = {}
+    for path, leaf in edits.items():
+        name, _, rest = path.partition("/")
+        if rest:
+            below.setdefault(name, {})[rest] = leaf
+        else:
+            here[name] = leaf
+    return here, below
+
+
+def _path_order(item: tuple[str, Leaf]) -> str:
+    # As if the whole paths were sorted: a folder's name counts with its slash.
+    name, leaf = item
+    return name + "/" if leaf.is_tree else name
+
+
+def _subtree(leaf: Leaf | None) -> str | None:
+    return leaf.id if leaf and leaf.is_tree else None
+
+
+def _not_tree(leaf: Leaf | None) -> Leaf | None:
+    return None if leaf is None or leaf.is_tree else leaf
+
+
+def _entry(builder: "pygit2.TreeBuilder", name: str, *, tree: bool) -> str | None:
+    found = cast("pygit2.Object | None", builder.get(name))
+    if found is None or (found.filemode == FileMode.TREE) is not tree:
+        return None
+    return str(found.id)

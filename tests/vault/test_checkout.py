@@ -1,0 +1,135 @@
+"""Killed at any step between files, branch and index, the folder ends whole and nobody's text is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.commits import NOON, commit, text_at
+from support.run import asynchronous
+from support.vault_clone import VaultClone
+from vaultloop.aio.clock import VirtualClock
+from vaultloop.model.errors import Retry
+from vaultloop.vault.repository import Repository
+from vaultloop.vault.sync import BARE_NAME, Sync
+
+# Brings the commit in argv[3] onto the branch, or looks and commits what was edited.
+ENGINE = """
+import asyncio, sys
+from pathlib import Path
+from datetime import datetime, timedelta, UTC
+from vaultloop.aio.clock import VirtualClock
+from vaultloop.model.errors import Retry
+from vaultloop.vault.sync import Sync
+async def main(state, folder, commit):
+    clock = VirtualClock(datetime.now(UTC) + timedelta(days=1))
+    async with Sync(Path(state), clock, folder=Path(folder)) as sync:
+        if commit == "look":
+            await sync.look(None)
+        else:
+            await sync.integrate(commit)
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class Scene:
+    """A folder that an engine has met, and an answer to be written into it."""
+
+    def __init__(self, place: Path, *, own_git: bool) -> None:
+        self.state, self.path = place / "state", place / "folder"
+        self.own_git = own_git
+        self.path.mkdir()
+        self.human = VaultClone.fresh(self.path) if own_git else VaultClone(self.path)
+        for name in ("changed.md", "deleted.md", "untouched.md"):
+            self.human.write(name, "before")
+        if own_git:
+            self.human.commit("Start")
+        self.run("look")
+        repository = self.repository()
+        files = {"changed.md": "after", "deleted.md": None, "new/made.md": "after"}
+        self.before = repository.head
+        self.answer = commit(repository, self.before, files)
+
+    def repository(self) -> Repository:
+        if self.own_git:
+            return Repository.in_folder(self.path)
+        return Repository.bare(self.state / BARE_NAME)
+
+    def run(self, commit: str, killed_at: str = "") -> int:
+        environment = os.environ | {"VAULTLOOP_FAILPOINT": killed_at}
+        command = [sys.executable, "-c", ENGINE, str(self.state), str(self.path), commit]
+        return subprocess.run(command, env=environment, check=False).returncode
+
+    def text(self, revision: str | None, path: str) -> str | None:
+        assert revision is not None
+        return text_at(self.repository(), revision, path)
+
+    def on_disk(self) -> dict[str, str]:
+        files = (file for file in self.path.rglob("*") if file.is_file() and ".git" not in file.parts)
+        return {str(file.relative_to(self.path)): file.read_text() for file in files}
+
+
+AFTER = {"changed.md": "after", "new/made.md": "after", "untouched.md": "before"}
+
+
+@pytest.fixture(params=[True, False], ids=["own-git", "plain"])
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
+    return Scene(tmp_path, own_git=request.param)
+
+
+@pytest.mark.parametrize("point", ["files-written", "branch-moved"])
+def test_an_answer_is_whole_after_a_kill_at_any_step_and_is_not_taken_for_a_humans_edit(
+    scene: Scene, point: str
+) -> None:
+    assert scene.run(scene.answer, killed_at=point) == -signal.SIGKILL
+    assert scene.run("look") == 0
+    assert scene.on_disk() == AFTER
+    assert scene.repository().head == scene.answer
+    assert scene.run(scene.answer) == 0
+    assert scene.repository().head == scene.answer
+    if scene.own_git:
+        assert scene.human.git("status", "--porcelain") == ""
+        scene.human.save("untouched.md", "by hand")
+        assert scene.human.git("show", "HEAD:changed.md") == "after"
+
+
+@pytest.mark.parametrize("point", ["commit-written", "branch-moved"])
+def test_an_edit_is_whole_after_a_kill_at_any_step(scene: Scene, point: str) -> None:
+    scene.human.write("changed.md", "human's")
+    assert scene.run("look", killed_at=point) == -signal.SIGKILL
+    assert scene.run("look") == 0
+    assert scene.text(scene.repository().head, "changed.md") == "human's"
+    assert scene.on_disk()["changed.md"] == "human's"
+    if scene.own_git:
+        assert scene.human.git("status", "--porcelain") == ""
+
+
+def test_a_humans_edit_after_a_kill_survives_and_what_was_written_beside_it_is_not_taken_for_theirs(
+    scene: Scene,
+) -> None:
+    assert scene.run(scene.answer, killed_at="files-written") == -signal.SIGKILL
+    scene.human.write("changed.md", "human's")
+    assert scene.run("look") == 0
+    head = scene.repository().head
+    assert scene.on_disk()["changed.md"] == "human's"
+    assert scene.text(head, "changed.md") == "human's"
+    assert scene.text(head, "new/made.md") is None
+    assert scene.text(head, "deleted.md") == "before"
+
+
+@asynchronous
+async def test_a_disk_that_refuses_one_file_leaves_all_of_them_as_they_were(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, own_git=False)
+    # Git holds names that no disk does; not even root makes such a file.
+    files: dict[str, str | None] = {"changed.md": "after", "deleted.md": None, "x" * 300 + ".md": "after"}
+    before = scene.on_disk()
+    answer = commit(scene.repository(), scene.before, files)
+    async with Sync(scene.state, VirtualClock(NOON), folder=scene.path) as sync:
+        await sync.look(None)
+        with pytest.raises(Retry, match="cannot be written"):
+            await sync.integrate(answer)
+    assert scene.on_disk() == before
+    assert scene.repository().head == scene.before

@@ -1,0 +1,480 @@
+"""Branch and remote kept equal: what is taken, joined, pushed, and when sync stands still instead."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.commits import NOON, commit, text_at
+from support.git_server import GitServer, bare_repository, git_server
+from support.run import asynchronous
+from support.ssh_server import ssh_server
+from support.vault_clone import VaultClone, git
+from vaultloop.aio.clock import VirtualClock
+from vaultloop.model.status import PushState
+from vaultloop.vault.remote import Credentials
+from vaultloop.vault.signing import Signer, author_class
+from vaultloop.vault.sync import Sync
+
+
+class Setting:
+    """A remote, a human's clone of it, and where the engine keeps its state."""
+
+    def __init__(self, folder: Path, server: GitServer) -> None:
+        self.origin = bare_repository(folder / "served" / "vault.git")
+        self.server = server
+        self.state = folder / "state"
+        self.human = VaultClone.of(self.origin, folder / "human")
+
+    def sync(self) -> Sync:
+        return Sync(self.state, VirtualClock(NOON), remote=self.server.url("vault.git"))
+
+    def push(self, path: str, text: str) -> str:
+        """The human saves and pushes one file."""
+        saved = self.human.save(path, text)
+        self.human.push()
+        return saved
+
+    def push_directly(self, path: str, text: str) -> str:
+        """As `push`, but past the server: from inside of one of its own answers."""
+        saved = self.human.save(path, text)
+        self.human.git("push", "-q", str(self.origin), "HEAD")
+        return saved
+
+    @property
+    def remote_head(self) -> str:
+        return git(self.origin, "rev-parse", "main")
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    (tmp_path / "served").mkdir()
+    with git_server(tmp_path / "served") as server:
+        yield Setting(tmp_path, server)
+
+
+async def _agent(sync: Sync, base: str | None, path: str, text: str | None) -> str:
+    return await sync.git(commit, sync.repository, base, {path: text})
+
+
+def _paused(sync: Sync) -> str:
+    return sync.paused or ""
+
+
+async def _text(sync: Sync, path: str) -> str | None:
+    head = await sync.git(lambda: sync.repository.head)
+    assert head is not None
+    return await sync.git(text_at, sync.repository, head, path)
+
+
+# -- taking ------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_push_of_a_human_is_what_the_next_look_returns(setting: Setting) -> None:
+    async with setting.sync() as sync:
+        assert await sync.look() is None
+        first = setting.push("note.md", "one")
+        assert await sync.look() == first
+        second = setting.push("note.md", "two")
+        assert await sync.look() == second
+        assert sync.push_state.state is PushState.PUSHED
+
+
+@asynchronous
+async def test_a_look_without_news_asks_for_the_heads_once_and_reads_no_tree(setting: Setting) -> None:
+    setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        trees, polls, requests = sync.effort.trees, sync.effort.polls, len(setting.server.requests)
+        await sync.look()
+        assert (sync.effort.trees, sync.effort.polls) == (trees, polls + 1)
+        assert len(setting.server.requests) == requests + 1
+        assert (sync.effort.stats, sync.effort.walks) == (0, 0)
+
+
+@asynchronous
+async def test_the_remotes_default_branch_is_followed_unless_one_is_set(setting: Setting) -> None:
+    git(setting.origin, "symbolic-ref", "HEAD", "refs/heads/trunk")
+    setting.human.git("checkout", "-q", "--orphan", "trunk")
+    first = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        assert await sync.look() == first
+        assert sync.repository.branch == "trunk"
+    async with Sync(
+        setting.state / "other", VirtualClock(NOON), remote=str(setting.origin), branch="main"
+    ) as other:
+        assert await other.look() is None
+
+
+@asynchronous
+async def test_a_remote_that_is_away_is_trouble_with_a_date_and_no_exception(setting: Setting) -> None:
+    first = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        away = setting.origin.rename(setting.origin.with_suffix(".away"))
+        assert await sync.look() == first
+        assert sync.remote_trouble is not None
+        assert "404" in sync.remote_trouble
+        assert sync.remote_trouble_since == NOON
+        away.rename(setting.origin)
+        await sync.look()
+        assert sync.remote_trouble is None
+
+
+@asynchronous
+async def test_over_ssh_a_humans_push_is_taken_and_an_answer_comes_back(tmp_path: Path) -> None:
+    origin = bare_repository(tmp_path / "vault.git")
+    with ssh_server(tmp_path / "ssh") as server:
+        human = VaultClone.of(server.url(origin), tmp_path / "human", env=server.git_environment)
+        first = human.save("note.md", "one")
+        human.push()
+        async with Sync(
+            tmp_path / "state",
+            VirtualClock(NOON),
+            remote=server.url(origin),
+            credentials=Credentials(ssh_key=server.key),
+            known_hosts=server.known_hosts,
+        ) as sync:
+            assert await sync.look() == first
+            theirs = human.save("note.md", "two")
+            human.push()
+            await sync.integrate(await _agent(sync, first, "answer.md", "42"))
+            assert (await sync.push()).state is PushState.PUSHED
+            head = await sync.look()
+            assert head is not None
+            assert theirs in (await sync.git(sync.repository.read_commit, head)).parents
+        human.pull()
+        assert human.read("answer.md") == "42"
+
+
+@asynchronous
+async def test_a_host_key_that_is_not_known_is_trouble_with_its_cure_and_nothing_is_taken(
+    tmp_path: Path,
+) -> None:
+    origin = bare_repository(tmp_path / "vault.git")
+    stranger = tmp_path / "known_hosts"
+    stranger.touch()
+    with ssh_server(tmp_path / "ssh") as server:
+        async with Sync(
+            tmp_path / "state",
+            VirtualClock(NOON),
+            remote=server.url(origin),
+            credentials=Credentials(ssh_key=server.key),
+            known_hosts=stranger,
+        ) as sync:
+            assert await sync.look() is None
+            assert "ssh-keyscan" in (sync.remote_trouble or "")
+
+
+# -- pushing -----------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_the_first_push_fills_an_empty_remote(setting: Setting) -> None:
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, None, "note.md", "hello")
+        assert (await sync.integrate(mine)).revision == mine
+        assert (await sync.push()).state is PushState.PUSHED
+    assert setting.remote_head == mine
+
+
+@asynchronous
+async def test_a_sessions_commit_arrives_in_the_humans_pull_and_verifies(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        signer = Signer.make(setting.state)
+        mine = await sync.git(commit, sync.repository, base, {"answer.md": "42"}, signer=signer)
+        await sync.integrate(mine)
+        await sync.push()
+        assert await sync.git(author_class, sync.repository, mine, signer) == "agent"
+        assert await sync.git(author_class, sync.repository, base, signer) == "human"
+    setting.human.pull()
+    assert setting.human.read("answer.md") == "42"
+    signers = setting.state / "allowed"
+    signers.write_text(signer.allowed_signers)
+    setting.human.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", mine)
+
+
+@asynchronous
+async def test_a_push_with_nothing_new_asks_nobody(setting: Setting) -> None:
+    setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        requests = len(setting.server.requests)
+        assert (await sync.push()).state is PushState.PUSHED
+        assert len(setting.server.requests) == requests
+
+
+@asynchronous
+async def test_a_push_that_loses_a_race_before_it_begins_joins_and_pushes_again(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        theirs = setting.push("human.md", "theirs")
+        mine = await _agent(sync, base, "agent.md", "mine")
+        await sync.integrate(mine)
+        assert (await sync.push()).state is PushState.PUSHED
+        joined = await sync.git(sync.repository.read_commit, setting.remote_head)
+    assert set(joined.parents) == {mine, theirs}
+
+
+@asynchronous
+async def test_a_push_that_loses_a_race_while_it_is_under_way_joins_and_pushes_again(
+    setting: Setting,
+) -> None:
+    base = setting.push("note.md", "one")
+    raced: list[str] = []
+
+    def race(method: str, path: str) -> None:
+        if method == "POST" and path.endswith("git-receive-pack") and len(raced) < 1:
+            raced.append(setting.push_directly("human.md", "theirs"))
+
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "agent.md", "mine")
+        await sync.integrate(mine)
+        setting.server.before = race
+        assert (await sync.push()).state is PushState.PUSHED
+        joined = await sync.git(sync.repository.read_commit, setting.remote_head)
+    assert set(joined.parents) == {mine, raced[0]}
+
+
+@asynchronous
+async def test_a_push_that_the_remote_refuses_is_stranded_with_its_reason_and_recovers(
+    setting: Setting,
+) -> None:
+    base = setting.push("note.md", "one")
+    hook = setting.origin / "hooks" / "update"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    async with setting.sync() as sync:
+        await sync.look()
+        await sync.integrate(await _agent(sync, base, "agent.md", "mine"))
+        push = await sync.push()
+        assert push.state is PushState.STRANDED
+        assert "hook declined" in push.message
+        hook.unlink()
+        assert (await sync.push()).state is PushState.PUSHED
+        assert sync.push_state.message == ""
+
+
+@asynchronous
+async def test_a_push_to_a_remote_that_is_away_is_stranded_and_goes_out_later(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "agent.md", "mine")
+        await sync.integrate(mine)
+        away = setting.origin.rename(setting.origin.with_suffix(".away"))
+        push = await sync.push()
+        assert (push.state, push.since) == (PushState.STRANDED, NOON)
+        away.rename(setting.origin)
+        assert (await sync.push()).state is PushState.PUSHED
+    assert setting.remote_head == mine
+
+
+@asynchronous
+async def test_the_push_state_is_known_again_after_a_restart(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+    async with setting.sync() as sync:
+        states = [sync.push_state.state]
+        await sync.integrate(await _agent(sync, base, "agent.md", "mine"))
+        states.append(sync.push_state.state)
+    assert states == [PushState.PUSHED, PushState.LOCAL]
+
+
+# -- two writers -------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_changes_of_different_files_are_joined_by_a_commit_with_two_parents(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "notes/agent.md", "mine")
+        await sync.integrate(mine)
+        theirs = setting.push("notes/human.md", "theirs")
+        head = await sync.look()
+        assert head is not None
+        assert (await sync.git(sync.repository.read_commit, head)).parents == (mine, theirs)
+        assert await _text(sync, "notes/agent.md") == "mine"
+        assert await _text(sync, "notes/human.md") == "theirs"
+        assert not _paused(sync)
+
+
+@asynchronous
+async def test_a_file_that_both_changed_pauses_sync_with_path_and_cure_and_keeps_both(
+    setting: Setting,
+) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "note.md", "mine")
+        await sync.integrate(mine)
+        theirs = setting.push("note.md", "theirs")
+        assert await sync.look() == mine
+        assert "note.md" in _paused(sync)
+        assert "Undo" in _paused(sync)
+        assert await sync.git(text_at, sync.repository, theirs, "note.md") == "theirs"
+        assert (await sync.push()).state is PushState.STRANDED
+    assert setting.remote_head == theirs
+
+
+@asynchronous
+async def test_paused_sync_heals_when_the_human_undoes_their_side(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        await sync.integrate(await _agent(sync, base, "note.md", "mine"))
+        setting.push("note.md", "theirs")
+        await sync.look()
+        assert _paused(sync)
+        setting.push("note.md", "one")
+        await sync.look()
+        assert not _paused(sync)
+        assert await _text(sync, "note.md") == "mine"
+        assert (await sync.push()).state is PushState.PUSHED
+
+
+@asynchronous
+async def test_sessions_go_on_while_sync_is_paused(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "note.md", "mine")
+        await sync.integrate(mine)
+        setting.push("note.md", "theirs")
+        await sync.look()
+        more = await _agent(sync, mine, "other.md", "more")
+        assert (await sync.integrate(more)).revision == more
+        assert await sync.look() == more
+        assert _paused(sync)
+
+
+@asynchronous
+async def test_a_deletion_against_an_edit_is_a_conflict(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        await sync.integrate(await _agent(sync, base, "note.md", "mine"))
+        setting.human.remove("note.md")
+        setting.human.push()
+        await sync.look()
+        assert _paused(sync)
+        assert await _text(sync, "note.md") == "mine"
+
+
+# -- rewritten histories -----------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_rewritten_history_is_not_followed_and_the_old_one_is_kept(setting: Setting) -> None:
+    setting.push("note.md", "one")
+    old = setting.push("note.md", "two")
+    async with setting.sync() as sync:
+        await sync.look()
+        setting.human.git("reset", "-q", "--hard", "HEAD^")
+        setting.human.save("note.md", "rewritten")
+        setting.human.push("--force")
+        assert await sync.look() == old
+        assert "rewritten" in _paused(sync)
+        assert await sync.git(sync.repository.kept, f"rescue/{old}") == old
+    assert setting.remote_head == setting.human.head
+
+
+@asynchronous
+async def test_a_rewritten_history_that_is_put_back_is_followed_again(setting: Setting) -> None:
+    setting.push("note.md", "one")
+    setting.push("note.md", "two")
+    async with setting.sync() as sync:
+        await sync.look()
+        setting.human.git("reset", "-q", "--hard", "HEAD^")
+        setting.human.save("note.md", "rewritten")
+        setting.human.push("--force")
+        await sync.look()
+        assert _paused(sync)
+        setting.human.git("merge", "-q", "-s", "ours", "--no-edit", "ORIG_HEAD")
+        setting.human.push()
+        assert await sync.look() == setting.human.head
+        assert not _paused(sync)
+
+
+@asynchronous
+async def test_a_branch_that_vanishes_from_the_remote_pauses_sync(setting: Setting) -> None:
+    first = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        git(setting.origin, "update-ref", "-d", "refs/heads/main")
+        assert await sync.look() == first
+        assert "gone" in _paused(sync)
+        setting.human.push()
+        await sync.look()
+        assert not _paused(sync)
+
+
+@asynchronous
+async def test_another_vault_at_the_remote_is_not_mixed_into_this_one(
+    setting: Setting, tmp_path: Path
+) -> None:
+    first = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+    stranger = bare_repository(tmp_path / "stranger.git")
+    other = VaultClone.of(stranger, tmp_path / "other")
+    other.save("else.md", "else")
+    other.push()
+    async with Sync(setting.state, VirtualClock(NOON), remote=str(stranger)) as sync:
+        assert await sync.look() == first
+        assert "another vault" in _paused(sync)
+
+
+# -- sessions' commits -------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_integrating_twice_is_integrating_once(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "a.md", "mine")
+        other = await _agent(sync, base, "b.md", "other")
+        await sync.integrate(mine)
+        joined = await sync.integrate(other)
+        assert await sync.integrate(other) == joined == await sync.integrate(mine)
+
+
+@asynchronous
+async def test_a_sessions_commit_on_an_older_revision_is_joined(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "agent.md", "mine")
+        theirs = setting.push("human.md", "theirs")
+        await sync.look()
+        done = await sync.integrate(mine)
+        assert done.parked == ()
+        assert (await sync.git(sync.repository.read_commit, done.revision)).parents == (theirs, mine)
+        assert await sync.git(sync.repository.signature, done.revision) is None
+
+
+@asynchronous
+async def test_a_sessions_commit_on_files_that_a_human_changed_meanwhile_is_parked_whole(
+    setting: Setting,
+) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await sync.git(commit, sync.repository, base, {"note.md": "mine", "new.md": "new"})
+        theirs = setting.push("note.md", "theirs")
+        await sync.look()
+        done = await sync.integrate(mine)
+        assert (done.revision, done.parked) == (theirs, ("note.md",))
+        assert await sync.git(sync.repository.kept, f"parked/{mine}") == mine
+        assert await _text(sync, "note.md") == "theirs"
+        assert await _text(sync, "new.md") is None
+        assert not _paused(sync)
