@@ -1,0 +1,1 @@
+"""Messengers: how messages come in and answers go out."""

@@ -1,0 +1,1 @@
+"""Schedules: when a job is due, what was missed, and the turn that each slot becomes."""

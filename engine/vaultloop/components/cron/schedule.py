@@ -1,0 +1,177 @@
+"""When a job is due: a strict grammar of five fields, and fire times that a clock change cannot confuse.
+
+Two families, told apart as Vixie cron does. A *fixed-time* job (neither minute nor hour begins with `*`) runs
+once for each local time that it lists: not again when the clock is set back, and once, at the end of the
+gap, for the times that the clock jumps over. Every other job is a *wildcard* job and follows real time: it
+runs whenever the wall clock shows a listed time, so twice in a repeated hour and not at all in a skipped one.
+
+croniter does the arithmetic of the fields, in local time without a zone; what it makes of zones, of `5-5`,
+of `5/15` and of random fields is not wanted here (it repeats fixed-time jobs when the clock is set back).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from croniter.croniter import CroniterBadDateError
+
+from vaultloop.components.cron.grammar import Fields, InvalidSchedule, read
+
+__all__ = ["InvalidSchedule", "Schedule", "Slot"]
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+# Any leap-year February and every weekday of it come round within this many years.
+_FARTHEST_MATCH_YEARS = 50
+_CALENDAR_CHECK_FROM = datetime(2000, 1, 1)  # noqa: DTZ001 - local time of no zone
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One due time of a job.
+
+    Attributes:
+        at: the instant, aware and in UTC.
+        name: identity of the slot: the nominal local time (`2026-11-22T07:00`) of a fixed-time job, the
+            instant (`2026-11-22T06:00Z`) of a wildcard job. Of several listed times in one gap the first.
+    """
+
+    at: datetime
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A valid schedule.
+
+    Attributes:
+        text: as it was written, with single spaces.
+        fields: minute, hour, day, month, weekday; as numbers, except that a field that began with `*` still
+            does: cron reads the two day fields differently then.
+    """
+
+    text: str
+    fields: Fields
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read five fields, or one of the `@` names.
+
+        Raises:
+            InvalidSchedule: it is not understood, or names a date that no calendar has.
+        """
+        written = " ".join(text.split())
+        schedule = cls(written, read(written))
+        if schedule._next(_CALENDAR_CHECK_FROM) is None:
+            minute, hour, _, month, weekday = schedule.fields
+            raise InvalidSchedule(
+                f"`{written}` never fires: no year has such a date.",
+                f"Name a day that the month has, for instance `{minute} {hour} 28 {month} {weekday}`.",
+            )
+        return schedule
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def is_fixed_time(self) -> bool:
+        """Whether it lists local times, rather than following real time."""
+        return not self.fields[0].startswith("*") and not self.fields[1].startswith("*")
+
+    def slots(self, after: datetime, timezone: ZoneInfo) -> Iterator[Slot]:
+        """The slots strictly later than `after`, in order and without end."""
+        if self.is_fixed_time:
+            return self._fixed_slots(after.astimezone(UTC), timezone)
+        return self._wildcard_slots(after.astimezone(UTC), timezone)
+
+    def _fixed_slots(self, after: datetime, zone: ZoneInfo) -> Iterator[Slot]:
+        nominal = self._next(_local(_whole_minute(after), zone))
+        latest = after
+        while nominal is not None:
+            at = _first_instant(nominal, zone)
+            # Not later: a repeat of an hour that has passed once, or a second listed time in one gap.
+            if at > latest:
+                latest = at
+                yield Slot(at, nominal.isoformat(timespec="minutes"))
+            nominal = self._next(nominal)
+
+    def _wildcard_slots(self, after: datetime, zone: ZoneInfo) -> Iterator[Slot]:
+        # Between two clock changes local time is UTC plus a constant; at a change the search starts anew.
+        here = _whole_minute(after)
+        local = _local(here, zone)
+        offset = _offset(here, zone)
+        while (nominal := self._next(local)) is not None:
+            at = (nominal - offset).replace(tzinfo=UTC)
+            change = _first_change(here, at, zone)
+            if change is None:
+                yield Slot(at, f"{at:%Y-%m-%dT%H:%MZ}")
+                here, local = at, nominal
+            else:
+                # A minute earlier: the very minute of the change may be a slot.
+                here, local, offset = change, _local(change, zone) - MINUTE, _offset(change, zone)
+
+    def _next(self, local: datetime) -> datetime | None:
+        """The first listed local time after `local`; None if the calendar holds no more."""
+        times = croniter(
+            " ".join(self.fields),
+            local,
+            ret_type=datetime,
+            implement_cron_bug=True,  # `0 0 */2 * 1` is "odd days that are Mondays", as Vixie cron reads it
+            max_years_between_matches=_FARTHEST_MATCH_YEARS,
+        )
+        try:
+            found: datetime = times.get_next()
+        except (CroniterBadDateError, OverflowError, ValueError):
+            return None
+        return found
+
+
+def _whole_minute(instant: datetime) -> datetime:
+    return instant.replace(second=0, microsecond=0)
+
+
+def _local(instant: datetime, zone: ZoneInfo) -> datetime:
+    """What a wall clock in `zone` shows, without a zone."""
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
+    offset = instant.astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset
+
+
+def _first_instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """When a wall clock in `zone` first shows `local`; the end of the gap if it jumps over it."""
+    first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if _local(first, zone) == local:
+        return first
+    # In a gap the two readings of a local time lie on both sides of the change.
+    before = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    return _first_change(before, first, zone) or first
+
+
+def _first_change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime | None:
+    """The first minute in (start, end] at which the offset is no longer that of `start`."""
+    offset = _offset(start, zone)
+    while start < end:
+        probe = min(start + DAY, end)
+        if _offset(probe, zone) != offset:
+            return _bisect(start, probe, zone)
+        start = probe
+    return None
+
+
+def _bisect(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    offset = _offset(before, zone)
+    while after - before > MINUTE:
+        middle = _whole_minute(before + (after - before) / 2)
+        if _offset(middle, zone) == offset:
+            before = middle
+        else:
+            after = middle
+    return after

@@ -1,0 +1,1 @@
+"""What the agent does where no other note says otherwise: one note, handed to the sessions."""

@@ -1,0 +1,39 @@
+"""The kind `defaults`."""
+
+from typing import Literal
+
+from vaultloop.model.conversation import AgentDefaults
+from vaultloop.model.fields import Duration, Positive, Text, Timezone, Usd
+from vaultloop.model.resource import DEFAULT_MAX_SESSIONS, DEFAULT_STOP_AFTER, Kind, Spec, Stage
+
+_BUILT_IN = AgentDefaults()
+
+
+class DefaultsSpec(Spec):
+    """The agent's defaults. A vault has one such note, or none."""
+
+    runner: Literal["claude", "command"] = _BUILT_IN.runner
+    """The program that answers: `claude` is Claude Code, `command` is any program of yours."""
+    command: Text = _BUILT_IN.command
+    """With `runner: command`, the program and its arguments. It reads the prompt and prints the reply."""
+    model: Text | None = None
+    """The model that sessions ask for, unless their scope names another."""
+    timezone: Timezone = "UTC"
+    """Where you live, as continent and city; schedules without a timezone of their own follow it."""
+    max_sessions: Positive = DEFAULT_MAX_SESSIONS
+    """How many sessions run at once; the rest wait in line."""
+    stop_after: Duration = DEFAULT_STOP_AFTER
+    """The longest that a session may take."""
+    budget_usd_per_run: Usd | None = None
+    """The most that one session may cost, in US dollars."""
+    budget_usd_per_day: Usd | None = None
+    """The most that all sessions of a day may cost together."""
+    budget_usd_per_month: Usd | None = None
+    """The most that all sessions of a calendar month may cost together."""
+
+    def agent(self) -> AgentDefaults:
+        """What the sessions are told."""
+        return AgentDefaults(runner=self.runner, command=self.command, max_sessions=self.max_sessions)
+
+
+KIND = Kind("defaults", DefaultsSpec, Stage.ACCESS, folder="", single=True)

@@ -1,0 +1,1 @@
+"""What to redeploy when what changes."""

@@ -1,0 +1,1 @@
+"""What the agent remembers: tiers of notes, who reads them, and what happens when one is full."""

@@ -1,0 +1,154 @@
+"""The kind `scope`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from vaultloop.components.scope.permissions import permission_changes
+from vaultloop.model.conversation import ANYONE, OWNER
+from vaultloop.model.fields import Duration, Globs, Ids, Many, Names, Positive, Text, Texts, Usd
+from vaultloop.model.finding import Finding
+from vaultloop.model.problem import Severity
+from vaultloop.model.resource import (
+    DEFAULT_STOP_AFTER,
+    Inherited,
+    Kind,
+    Reference,
+    Resource,
+    Spec,
+    Stage,
+)
+
+Ability = Literal["web-search", "web-fetch", "shell"]
+TelegramRight = Literal["read", "write", "admin", "dangerous"]
+
+
+class ScopeSpec(Spec):
+    """Who may speak in which chat, and what the agent may do for them. Every grant is empty unless written.
+
+    The text below the frontmatter is what the agent is told in every session of this scope.
+    """
+
+    uses_body: ClassVar[bool] = True
+
+    chats: Ids = ()
+    """The chats it covers: ids, with a label after a space if you like, or `owner`: your private chat."""
+    # Absent and empty are two things here: left out is the owner's right in the own chat, empty is nobody.
+    people: Ids | None = None
+    """Who may speak there: ids, `owner`, or `anyone`. An empty list is nobody."""
+    answers: Literal["all", "mentions", "replies"] = "all"
+    """Which messages of a group are answered: all, those that mention the agent, or replies to it."""
+    can_read: Globs = ()
+    """What the agent sees of the vault: paths, where a folder means all below it; `**` is everything."""
+    can_write: Globs = ()
+    """What it may change; it sees that too."""
+    except_: Globs = ()
+    """What stays hidden and untouched even where the two lists above allow it."""
+    mounts: Texts = ()
+    """Folders outside the vault, by the names that the operator's settings give them."""
+    abilities: Many[Ability] = ()
+    """Beyond reading and writing notes: `web-search`, `web-fetch`, `shell`."""
+    mcp_servers: Annotated[Names, Reference("mcp-server", needed=False)] = ()
+    """Tool servers that it may use: links to their notes."""
+    telegram_may: Many[TelegramRight] = ()
+    """What it may do with your Telegram account: `read`, `write`, `admin`, `dangerous`."""
+    telegram_chats: Ids = ()
+    """The chats in which it may do so."""
+    hosts: Texts = ()
+    """Internet hosts it may reach, such as `api.example.org` or `*.example.org`."""
+    model: Annotated[Text | None, Inherited()] = None
+    """The model that answers here."""
+    budget_usd_per_run: Annotated[Usd | None, Inherited()] = None
+    """The most that one session may cost, in US dollars."""
+    budget_usd_per_day: Usd | None = None
+    """The most that all sessions of this scope may cost in a day."""
+    budget_usd_per_month: Usd | None = None
+    """The most that all sessions of this scope may cost in a calendar month."""
+    messages_per_person_per_hour: Positive | None = None
+    """How often one person is answered."""
+    max_steps: Positive | None = None
+    """How many times the agent may use tools before it must answer."""
+    stop_after: Annotated[Duration, Inherited()] = DEFAULT_STOP_AFTER
+    """The longest that a session may take."""
+    conversation: Literal["fresh", "continue"] = "fresh"
+    """Whether each message starts anew or goes on where the last one ended."""
+    self_edit: Literal["deny", "propose", "allow"] | None = None
+    """What becomes of the agent's changes to `agent/`: refused, shown to you first, or taken where harmless.
+
+    Without it: `propose` in your own private chat, `deny` everywhere else.
+    """
+    commands: Texts = ()
+    """Chat commands that people here may use, such as `status`."""
+    files_to: Text | None = None
+    """The folder for files that people send."""
+
+    def fails_closed(self) -> bool:
+        """An invalid scope lets nobody in, but for the owner, who must be able to mend it."""
+        return OWNER not in self.chats
+
+    def findings(self) -> Iterable[Finding]:
+        """Grants that cannot mean what was written."""
+        yield from self._people()
+        yield from self._chat_ids()
+        if self.files_to is not None and not self.can_write:
+            message = "Files are kept here, but nothing may be written."
+            add = f'can-write: "{self.files_to}"'
+            yield Finding("files-to", "nowhere-to-write", message, add=add, severity=Severity.WARNING)
+
+    def _people(self) -> Iterable[Finding]:
+        if self.people or not self.chats or self.chats == (OWNER,):
+            return
+        if self.people is None:
+            message = "A scope with chats must say who may speak there."
+            yield Finding("people", "missing-field", message, add="people: owner")
+            return
+        yield Finding("people", "nobody", "Nobody may speak here.", write="owner", severity=Severity.WARNING)
+
+    def _chat_ids(self) -> Iterable[Finding]:
+        for item, chat in enumerate(self.chats):
+            if chat == ANYONE:
+                message = "`anyone` is a word for people, not for chats."
+                yield Finding("chats", "bad-id", message, write=OWNER, item=item)
+            elif (doubt := self._doubt(chat)) is not None:
+                write, severity = f'"-{chat}"', Severity.WARNING
+                yield Finding("chats", "suspicious-id", doubt, write=write, item=item, severity=severity)
+
+    def _doubt(self, chat: str) -> str | None:
+        """Why an id is probably a group's that lost its minus."""
+        if re.fullmatch(r"100\d{10}", chat):
+            return f"`{chat}` looks like a group's id without its minus."
+        if chat.isdigit() and self.people and not {chat, OWNER, ANYONE} & set(self.people):
+            return (
+                f"`{chat}` is the private chat of a person who may not speak here; a group's id has a minus."
+            )
+        return None
+
+    @classmethod
+    def findings_together(cls, specs: Mapping[str, Self]) -> Iterable[tuple[str, Finding]]:
+        """Chats that two scopes claim."""
+        claims: dict[str, list[str]] = {}
+        for name, spec in specs.items():
+            for chat in dict.fromkeys(spec.chats):
+                claims.setdefault(chat, []).append(name)
+        for chat, names in claims.items():
+            for name in names if len(names) > 1 else ():
+                others = " and ".join(f"`{other}`" for other in names if other != name)
+                until = (
+                    "the scope that has it now keeps it"
+                    if chat == OWNER
+                    else "it is closed until only one does"
+                )
+                message = f"The chat `{chat}` is also claimed by {others}; {until}."
+                cure = f"Delete `{chat}` here or there."
+                yield (
+                    name,
+                    Finding("chats", "chat-claimed-twice", message, cure, item=specs[name].chats.index(chat)),
+                )
+
+    @classmethod
+    def permission_changes(cls, old: Resource[Any] | None, new: Resource[Any] | None) -> tuple[str, ...]:
+        """What people of the scope may do more or less."""
+        return permission_changes(old, new)
+
+
+KIND = Kind("scope", ScopeSpec, Stage.ACCESS, folder="scopes")

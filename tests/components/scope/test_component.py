@@ -1,0 +1,216 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from support.run import asynchronous
+from vaultloop.components.scope.component import ScopeComponent
+from vaultloop.components.scope.kind import ScopeSpec
+from vaultloop.model.change import Action, Change
+from vaultloop.model.conversation import Message
+from vaultloop.model.errors import Denied, Stalled
+from vaultloop.model.policy import Audience
+from vaultloop.model.resource import Ref, Resource, Source
+
+OWNER_ID, ANN, STRANGER = "100", "200", "300"
+FAMILY = "-1001"
+
+
+def scope(name: str, **fields: object) -> Resource[ScopeSpec]:
+    spec = ScopeSpec.model_validate({key.replace("_", "-"): value for key, value in fields.items()})
+    return Resource(Ref("scope", name), spec, Source(f"agent/scopes/{name}.md", "0"))
+
+
+def create(resource: Resource[ScopeSpec]) -> Change[ScopeSpec]:
+    return Change(Action.CREATE, None, resource)
+
+
+async def guard(*scopes: Resource[ScopeSpec]) -> ScopeComponent:
+    component = ScopeComponent(owners=(OWNER_ID,))
+    for each in scopes:
+        await component.apply(create(each))
+    return component
+
+
+def said(chat: str, person: str) -> Message:
+    channel = "console" if chat == "owner" else "telegram"
+    return Message(channel, chat, "1", person, "hello", datetime(2026, 11, 22, tzinfo=UTC))
+
+
+def admitted(component: ScopeComponent, chat: str, person: str) -> str:
+    return component.admit(said(chat, person)).scope
+
+
+@asynchronous
+async def test_the_owner_speaks_in_the_private_chat_on_every_channel() -> None:
+    component = await guard(scope("mine", chats="owner"))
+    assert admitted(component, "owner", "owner") == "mine"
+    assert admitted(component, OWNER_ID, OWNER_ID) == "mine"
+    assert component.policy("mine").audience is Audience.OWNER
+
+
+@asynchronous
+async def test_nobody_else_speaks_in_the_owners_chat() -> None:
+    component = await guard(scope("mine", chats="owner"))
+    for chat in ("owner", OWNER_ID):
+        with pytest.raises(Denied):
+            component.admit(said(chat, STRANGER))
+
+
+@asynchronous
+async def test_a_chat_without_a_scope_is_refused() -> None:
+    component = await guard(scope("mine", chats="owner"))
+    with pytest.raises(Denied, match="no scope"):
+        component.admit(said(FAMILY, OWNER_ID))
+
+
+@asynchronous
+async def test_only_listed_people_speak_in_a_group() -> None:
+    component = await guard(scope("family", chats=[f"{FAMILY} Family"], people=[f"{ANN} Ann", "owner"]))
+    assert admitted(component, FAMILY, ANN) == "family"
+    assert admitted(component, FAMILY, OWNER_ID) == "family"
+    assert component.policy("family").audience is Audience.GROUP
+    with pytest.raises(Denied, match="not among the people"):
+        component.admit(said(FAMILY, STRANGER))
+
+
+@asynchronous
+async def test_anyone_must_be_said_out_loud() -> None:
+    component = await guard(scope("open", chats=FAMILY, people="anyone"))
+    assert admitted(component, FAMILY, STRANGER) == "open"
+    assert component.policy("open").audience is Audience.PUBLIC
+
+
+@pytest.mark.parametrize("chat", [FAMILY, "owner"])
+def test_an_empty_list_of_people_is_nobody(chat: str) -> None:
+    @asynchronous
+    async def nobody_speaks() -> None:
+        component = await guard(scope("closed", chats=chat, people=[]))
+        for person in ("owner", OWNER_ID, ANN):
+            with pytest.raises(Denied):
+                component.admit(said(chat, person))
+
+    nobody_speaks()
+
+
+@asynchronous
+async def test_a_left_out_list_of_people_opens_no_group() -> None:
+    component = await guard(scope("family", chats=FAMILY))
+    with pytest.raises(Denied):
+        component.admit(said(FAMILY, OWNER_ID))
+
+
+@asynchronous
+async def test_a_chat_that_two_scopes_claim_is_closed_until_one_lets_go() -> None:
+    a, b = scope("a", chats=FAMILY, people="anyone"), scope("b", chats=[FAMILY], people=[ANN])
+    component = await guard(a, b)
+    with pytest.raises(Denied, match="`a` and `b`"):
+        component.admit(said(FAMILY, ANN))
+    await component.apply(Change(Action.DELETE, b, None))
+    assert admitted(component, FAMILY, ANN) == "a"
+
+
+@asynchronous
+async def test_a_paused_scope_closes_its_chats_and_says_so() -> None:
+    component = await guard(scope("family", chats=FAMILY, people=ANN, paused="true"))
+    with pytest.raises(Denied, match="paused"):
+        component.admit(said(FAMILY, ANN))
+    with pytest.raises(Denied, match="paused"):
+        component.policy("family")
+
+
+@asynchronous
+async def test_a_paused_scope_does_not_hand_its_chat_to_a_wider_one() -> None:
+    narrow = scope("a", chats=FAMILY, people=ANN, paused="true")
+    component = await guard(narrow, scope("b", chats=FAMILY, people="anyone"))
+    with pytest.raises(Denied):
+        component.admit(said(FAMILY, STRANGER))
+
+
+@pytest.mark.parametrize("chat", ["owner", OWNER_ID])
+def test_the_owners_chat_keeps_the_scope_it_has(chat: str) -> None:
+    @asynchronous
+    async def the_second_one_is_stalled() -> None:
+        component = await guard(scope("mine", chats="owner"))
+        with pytest.raises(Stalled, match="`mine`") as caught:
+            await component.apply(create(scope("other", chats=[chat, FAMILY], people="owner")))
+        assert caught.value.cure
+        assert set(component.observe()) == {Ref("scope", "mine")}
+        assert admitted(component, "owner", "owner") == "mine"
+
+    the_second_one_is_stalled()
+
+
+@asynchronous
+async def test_the_owners_scope_may_change_and_be_renamed() -> None:
+    old = scope("mine", chats="owner")
+    component = await guard(old)
+    await component.apply(Change(Action.UPDATE, old, scope("me", chats="owner", can_read="**")))
+    assert component.admit(said("owner", "owner")).can_read == ("**",)
+
+
+@asynchronous
+async def test_a_scope_for_schedules_is_known_by_name_only() -> None:
+    component = await guard(scope("night", can_read="Notes"))
+    assert component.policy("night").audience is Audience.CRON
+    with pytest.raises(Denied, match="no scope `day`"):
+        component.policy("day")
+
+
+@asynchronous
+async def test_a_policy_says_what_the_note_says() -> None:
+    component = await guard(
+        scope(
+            "mine",
+            chats="owner",
+            can_read="Notes",
+            can_write=["Inbox"],
+            **{"except": "Inbox/old"},
+            abilities="shell",
+            stop_after="90s",
+            max_steps="7",
+            body="Be brief.",
+        )
+    )
+    policy = component.policy("mine")
+    assert (policy.can_read, policy.can_write, policy.abilities) == (("Notes",), ("Inbox",), ("shell",))
+    assert (policy.stop_after.total_seconds(), policy.max_steps, policy.instructions) == (90, 7, "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "self_edit"),
+    [
+        ({"chats": "owner"}, "propose"),
+        ({"chats": FAMILY, "people": "owner"}, "deny"),
+        ({}, "deny"),
+        ({"chats": "owner", "self_edit": "deny"}, "deny"),
+        ({"chats": FAMILY, "people": ANN, "self_edit": "propose"}, "propose"),
+    ],
+)
+def test_what_governs_the_agent_is_closed_to_all_but_the_owners_chat(
+    fields: dict[str, object], self_edit: str
+) -> None:
+    @asynchronous
+    async def as_the_note_says() -> None:
+        component = await guard(scope("it", **fields))
+        assert component.policy("it").self_edit == self_edit
+
+    as_the_note_says()
+
+
+@pytest.mark.parametrize(
+    ("fields", "audience"),
+    [
+        ({"chats": ["owner", OWNER_ID], "people": ["owner", OWNER_ID]}, Audience.OWNER),
+        ({"chats": "owner", "people": ["owner", ANN]}, Audience.GROUP),
+        ({"chats": ["owner", FAMILY], "people": "owner"}, Audience.GROUP),
+        ({"chats": FAMILY, "people": [ANN, "anyone"]}, Audience.PUBLIC),
+        ({"people": "owner"}, Audience.CRON),
+    ],
+)
+def test_the_audience_is_derived_from_chats_and_people(fields: dict[str, object], audience: Audience) -> None:
+    @asynchronous
+    async def as_derived() -> None:
+        component = await guard(scope("it", **fields))
+        assert component.policy("it").audience is audience
+
+    as_derived()

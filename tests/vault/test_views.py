@@ -1,0 +1,169 @@
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from support.leased import EVERYTHING, NOW, commit, contents, lease
+from vaultloop.model.policy import Audience, Policy
+from vaultloop.vault.repository import Repository
+from vaultloop.vault.view import Changes
+from vaultloop.vault.views import KEPT_FOR, POOLED_PER_SCOPE, Views
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository.bare(tmp_path / "vault.git", "main")
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Views:
+    return Views(tmp_path / "state")
+
+
+def test_a_view_holds_what_the_policy_reads_and_nothing_else(views: Views, repository: Repository) -> None:
+    policy = Policy("x", Audience.GROUP, can_read=("a",), can_write=("Inbox.md",), except_=("a/private",))
+    files = {"a/one.md": "1", "a/private/two.md": "2", "Inbox.md": "3", "b/four.md": "4"}
+    view = lease(views, repository, files, policy)
+    assert contents(view) == {"Inbox.md": "3", "a/one.md": "1"}
+    assert view.revision == repository.head
+
+
+def test_a_policy_without_grants_has_an_empty_view(views: Views, repository: Repository) -> None:
+    assert contents(lease(views, repository, {"a.md": "1"}, Policy("x", Audience.PUBLIC))) == {}
+
+
+def test_names_that_begin_with_a_dot_are_never_in_a_view(views: Views, repository: Repository) -> None:
+    view = lease(views, repository, {".obsidian/app.json": "{}", "a/.hidden.md": "x", "b.md": "1"})
+    assert contents(view) == {"b.md": "1"}
+    assert not view.changes()
+
+
+def test_a_view_is_closed_to_others_and_its_name_cannot_be_guessed(
+    views: Views, repository: Repository
+) -> None:
+    one = lease(views, repository, {"a.md": "1"})
+    two = lease(views, repository, {"a.md": "2"})
+    assert one.home.name != two.home.name
+    assert len(one.home.name) >= 24
+    for folder in (one.folder, one.home, one.home.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_view_is_found_again_after_a_restart(views: Views, repository: Repository, tmp_path: Path) -> None:
+    view = lease(views, repository, {"a.md": "1", "b.md": "2"})
+    (view.folder / "a.md").write_text("changed")
+    again = Views(tmp_path / "state").reopen(view.home)
+    assert again is not None
+    assert again.revision == view.revision
+    assert again.changes() == Changes(written=("a.md",))
+    views.discard(view)
+    assert views.reopen(view.home) is None
+
+
+def test_a_view_is_removed_whatever_was_done_to_its_permissions(views: Views, repository: Repository) -> None:
+    view = lease(views, repository, {"a/b/c.md": "1"})
+    (view.folder / "a/b").chmod(0o500)
+    (view.folder / "a").chmod(0)
+    views.discard(view)
+    assert not view.home.exists()
+
+
+def test_a_kept_view_can_be_looked_at_for_a_week(views: Views, repository: Repository) -> None:
+    view = lease(views, repository, {"a.md": "1"})
+    (view.folder / "a.md").write_text("changed")
+    views.keep(view, "session", NOW)
+    assert not view.home.exists()
+    kept = views.kept("session")
+    assert kept is not None
+    assert kept.changes().written == ("a.md",)
+    views.sweep([], NOW + KEPT_FOR - timedelta(hours=1))
+    assert views.kept("session") is not None
+    views.sweep([], NOW + KEPT_FOR + timedelta(hours=1))
+    assert views.kept("session") is None
+
+
+def test_sweeping_removes_what_nobody_uses(views: Views, repository: Repository) -> None:
+    used = lease(views, repository, {"a.md": "1"})
+    left = lease(views, repository, {"a.md": "2"})
+    views.sweep([str(used.home)], NOW)
+    assert used.home.exists()
+    assert not left.home.exists()
+
+
+def test_a_returned_view_is_moved_to_the_next_revision_by_the_difference(
+    views: Views, repository: Repository
+) -> None:
+    first = lease(views, repository, {"a.md": "1", "b.md": "2", "c/d.md": "3"})
+    untouched = (first.folder / "a.md").stat().st_ino
+    views.give_back(first, "owner")
+    second = lease(views, repository, {"b.md": "new", "c/d.md": None, "e.md": "4"})
+    assert contents(second) == {"a.md": "1", "b.md": "new", "e.md": "4"}
+    assert (second.folder / "a.md").stat().st_ino == untouched
+    assert second.home != first.home
+    assert second.revision == repository.head
+    assert not second.changes()
+
+
+def test_nothing_that_a_session_wrote_is_seen_by_the_next(views: Views, repository: Repository) -> None:
+    first = lease(views, repository, {"a.md": "1", "b.md": "2"})
+    (first.folder / "a.md").write_text("overwritten")
+    (first.folder / "b.md").unlink()
+    (first.folder / "left.md").write_text("left behind")
+    views.give_back(first, "owner")
+    second = lease(views, repository, {"c.md": "3"})
+    assert contents(second) == {"a.md": "1", "b.md": "2", "c.md": "3"}
+
+
+def test_a_view_with_anything_strange_in_it_is_never_used_again(
+    views: Views, repository: Repository, tmp_path: Path
+) -> None:
+    first = lease(views, repository, {"a.md": "1"})
+    before = (first.folder / "a.md").stat().st_ino
+    (first.folder / "link.md").symlink_to(tmp_path)
+    views.give_back(first, "owner")
+    second = lease(views, repository, {"b.md": "2"})
+    assert contents(second) == {"a.md": "1", "b.md": "2"}
+    assert (second.folder / "a.md").stat().st_ino != before
+    assert [home.name for home in second.home.parent.iterdir()] == [second.home.name]
+
+
+def test_a_folder_that_is_in_the_way_of_a_note_does_not_hinder_the_next_session(
+    views: Views, repository: Repository
+) -> None:
+    first = lease(views, repository, {"a.md": "1"})
+    (first.folder / "b.md").mkdir()
+    views.give_back(first, "owner")
+    assert contents(lease(views, repository, {"b.md": "2"})) == {"a.md": "1", "b.md": "2"}
+
+
+def test_a_scope_that_was_narrowed_sees_no_more_of_a_returned_view(
+    views: Views, repository: Repository
+) -> None:
+    views.give_back(lease(views, repository, {"a.md": "1", "private/b.md": "2"}), "owner")
+    narrowed = replace(EVERYTHING, except_=("private",))
+    assert contents(lease(views, repository, {"c.md": "3"}, narrowed)) == {"a.md": "1", "c.md": "3"}
+
+
+def test_scopes_never_share_a_view(views: Views, repository: Repository) -> None:
+    first = lease(views, repository, {"a.md": "1"})
+    inode = (first.folder / "a.md").stat().st_ino
+    views.give_back(first, "owner")
+    other = lease(views, repository, {"b.md": "2"}, replace(EVERYTHING, scope="family"))
+    assert (other.folder / "a.md").stat().st_ino != inode
+
+
+def test_a_leased_view_is_leased_once(views: Views, repository: Repository) -> None:
+    views.give_back(lease(views, repository, {"a.md": "1"}), "owner")
+    files = repository.files(commit(repository, {"a.md": "2"}))
+    one, two = (views.lease(files, EVERYTHING) for _ in range(2))
+    assert one.home != two.home
+    (one.folder / "a.md").write_text("by one")
+    assert contents(two) == {"a.md": "2"}
+
+
+def test_only_so_many_views_wait_for_a_scope(views: Views, repository: Repository, tmp_path: Path) -> None:
+    leased = [lease(views, repository, {f"{n}.md": "x"}) for n in range(POOLED_PER_SCOPE + 1)]
+    for view in leased:
+        views.give_back(view, "owner")
+    assert len(list((tmp_path / "state/pool").glob("*/*"))) == POOLED_PER_SCOPE
