@@ -1,0 +1,109 @@
+"""The runner for any program: the prompt on standard input, the reply on standard output."""
+
+import asyncio
+import shlex
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse
+from vaultloop.model.errors import Stalled
+
+# A reply is for people; what is longer is cut rather than kept in memory.
+LONGEST_REPLY = 256 * 1024
+
+
+class CommandRunner:
+    """Runs the `command` of the defaults note."""
+
+    name = "command"
+    # Nobody knows what it does while it runs: it counts as having acted from its start on.
+    reports_tool_use = False
+
+    def __init__(self, launcher: CellLauncher, command: str) -> None:
+        self._launcher = launcher
+        self._command = command
+
+    @asynccontextmanager
+    async def spawn(self, task: Task, cell: Cell) -> AsyncIterator[Run]:
+        """Start the program; leaving the block ends it and all it started.
+
+        Raises:
+            Stalled: the command is no command, or cannot be started.
+        """
+        told = _with_instructions(task, cell)
+        async with self._launcher.launch(arguments(self._command), told) as child:
+            sending = asyncio.create_task(child.write(_question(task), last=True), name="prompt")
+            try:
+                yield CommandRun(child, self._command)
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+
+
+def arguments(command: str) -> Sequence[str]:
+    """The words of a command line; `vaultloop` is this very program, wherever it is installed.
+
+    Raises:
+        Stalled: it is empty, or a quotation mark is not closed.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise Stalled(
+            f"The command `{command}` cannot be read ({error}).",
+            cure="Correct `command` in the defaults note.",
+        ) from error
+    if not words:
+        raise Stalled(
+            "There is no command to run.",
+            cure="Write `command: vaultloop practice` in the defaults note, or another program.",
+        )
+    if words[0] == "vaultloop":
+        return [sys.executable, "-m", "vaultloop", *words[1:]]
+    return words
+
+
+def _question(task: Task) -> bytes:
+    return task.prompt.encode() + b"\n"
+
+
+def _with_instructions(task: Task, cell: Cell) -> Cell:
+    # A plain program has no system prompt: what would be in it lies in a file, for those that want it.
+    path = cell.scratch / "instructions.md"
+    path.write_text(task.instructions)
+    return replace(cell, environment={**cell.environment, "VAULTLOOP_INSTRUCTIONS": str(path)})
+
+
+class CommandRun:
+    """One run of a program."""
+
+    def __init__(self, child: Child, command: str) -> None:
+        self._child = child
+        self._command = command
+        self._reply = bytearray()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    async def events(self) -> AsyncIterator[ToolUse]:
+        """Nothing is known of what it does; ends when it closes its standard output."""
+        async for line in self._child.lines():
+            if len(self._reply) < LONGEST_REPLY:
+                self._reply += line
+        nothing: tuple[ToolUse, ...] = ()
+        for use in nothing:
+            yield use
+
+    async def result(self) -> Result:
+        status = await self._child.wait()
+        if status == 0:
+            return Result(ok=True, text=self._reply[:LONGEST_REPLY].decode(errors="replace").strip())
+        complaint = await self._child.complaint()
+        text = f"`{self._command}` ended with status {status}."
+        return Result(ok=False, text=f"{text} {complaint}".strip())
+
+    async def interrupt(self) -> None:
+        """A plain program has no ear for this: it hears the signals that follow."""

@@ -1,0 +1,95 @@
+"""The launcher without a fence: a clean environment, a folder of its own, and nothing that holds it there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from vaultloop.aio.process import Process, running
+from vaultloop.model.cell import Cell, Child
+from vaultloop.model.errors import Stalled
+from vaultloop.model.status import Confinement
+
+# How much of standard error is kept for a message: its end says what went wrong.
+COMPLAINT_BYTES = 4096
+
+# How long after the program's end its pipes may stay open (seconds): what it wrote last is read, but a child
+# that it left behind must not hold up the session.
+LAST_WORDS = 0.5
+
+
+class DirectLauncher:
+    """Starts programs as plain children of the engine: UNCONFINED."""
+
+    confinement = Confinement.UNCONFINED
+
+    @asynccontextmanager
+    async def launch(self, command: Sequence[str], cell: Cell) -> AsyncIterator[Child]:
+        """Start `command` in its view with exactly the cell's environment; leaving the block ends it.
+
+        Raises:
+            Stalled: the program cannot be started.
+        """
+        child: DirectChild | None = None
+        try:
+            async with running(command, cwd=cell.view, environment=cell.environment) as process:
+                child = DirectChild(process)
+                try:
+                    yield child
+                finally:
+                    await child.close()
+        except OSError as error:
+            if child is not None:
+                raise
+            raise Stalled(
+                f"{command[0]} cannot be started ({error.strerror}).",
+                cure="Install it, or correct `command` in the defaults note.",
+            ) from error
+
+
+class DirectChild:
+    """A running program; its standard error is read all the time, so that it never blocks on it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._end_of_stderr = bytearray()
+        self._listening = asyncio.create_task(self._listen(), name=f"stderr of {process.pid}")
+        self._ending = asyncio.create_task(self._end(), name=f"end of {process.pid}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        await self._process.write(data, last=last)
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        while line := await self._process.stdout.readline():
+            yield line
+
+    async def complaint(self) -> str:
+        await asyncio.shield(self._listening)
+        return self._end_of_stderr.decode(errors="replace").strip()
+
+    async def wait(self) -> int:
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        await self._process.stop()
+
+    async def close(self) -> None:
+        """Stop listening; what still runs is about to be ended."""
+        tasks = (self._listening, self._ending)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    async def _listen(self) -> None:
+        while chunk := await self._process.stderr.read(COMPLAINT_BYTES):
+            self._end_of_stderr += chunk
+            del self._end_of_stderr[:-COMPLAINT_BYTES]
+
+    async def _end(self) -> None:
+        await self._process.wait()
+        # Time for the loop to take what is still in the pipes; a pipe that closes by itself needs none.
+        await asyncio.sleep(LAST_WORDS)
+        self._process.close_pipes()

@@ -1,0 +1,81 @@
+"""The courier: hands out what the outbox owes, in order for each chat, until somebody takes it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from vaultloop.aio.bell import Bell
+from vaultloop.aio.clock import Clock, sleep
+from vaultloop.aio.failpoint import Failpoint, reached
+from vaultloop.model.component import Channel
+from vaultloop.model.conversation import Reply
+from vaultloop.state.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+# How long a reply that nobody took waits for the next offer (seconds): the first time, and at most. A channel
+# that becomes ready rings, so this only backs it up.
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
+
+
+class Courier:
+    """Offers replies to their channels. A slow chat delays no other one."""
+
+    def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], clock: Clock) -> None:
+        self._outbox = outbox
+        self._channels = channels
+        self._clock = clock
+        self._bell = Bell()
+        self._busy: set[tuple[str, str]] = set()
+        self._pause = FIRST_PAUSE
+        self._pausing = False
+
+    def offer(self) -> None:
+        """There is a new reply, or somebody new to take one."""
+        self._pause = FIRST_PAUSE
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        self._bell.ring()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._bell.heard()
+                for chat in self._outbox.waiting():
+                    if chat not in self._busy:
+                        self._busy.add(chat)
+                        group.create_task(self._serve(group, *chat), name="courier")
+
+    async def _serve(self, group: asyncio.TaskGroup, channel: str, chat: str) -> None:
+        try:
+            while reply := self._outbox.next(channel, chat):
+                if not await self._handed_over(reply):
+                    self._come_back(group)
+                    return
+                reached(Failpoint.REPLY_DELIVERED)
+                self._outbox.delivered(reply.key, self._clock.now())
+        finally:
+            self._busy.discard((channel, chat))
+
+    async def _handed_over(self, reply: Reply) -> bool:
+        channel = self._channels.get(reply.channel)
+        if channel is None:
+            return False
+        try:
+            return await channel.deliver(reply)
+        except Exception:
+            # Whatever a channel's library raises: the reply stays owed and is offered again.
+            log.exception("a reply could not be handed to %s", reply.channel, extra={"reply": reply.key})
+            return False
+
+    def _come_back(self, group: asyncio.TaskGroup) -> None:
+        if not self._pausing:
+            self._pausing = True
+            group.create_task(self._later(), name="courier's next try")
+
+    async def _later(self) -> None:
+        await sleep(self._clock, self._pause)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._pausing = False
+        self._bell.ring()

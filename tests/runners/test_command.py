@@ -1,0 +1,80 @@
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.run import asynchronous
+from vaultloop.model.cell import Cell, Result, Task
+from vaultloop.model.errors import Stalled
+from vaultloop.model.policy import Audience, Policy
+from vaultloop.runners.command import CommandRunner, arguments
+from vaultloop.sandbox.direct import DirectLauncher
+
+TASK = Task(session="s", prompt="note: buy milk", instructions="Be kind.")
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    for name in ("view", "home", "tmp"):
+        (tmp_path / name).mkdir()
+    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    policy = Policy("owner", Audience.OWNER)
+    return Cell(tmp_path / "view", tmp_path / "home", tmp_path / "tmp", environment, policy)
+
+
+async def ended(command: str, cell: Cell) -> Result:
+    async with CommandRunner(DirectLauncher(), command).spawn(TASK, cell) as run:
+        assert [use async for use in run.events()] == []
+        return await run.result()
+
+
+def python(program: str) -> str:
+    return shlex.join([sys.executable, "-c", program])
+
+
+@asynchronous
+async def test_the_prompt_goes_in_and_the_reply_comes_out(cell: Cell) -> None:
+    result = await ended(python("import sys; print(sys.stdin.read().upper())"), cell)
+    assert result == Result(ok=True, text="NOTE: BUY MILK")
+
+
+@asynchronous
+async def test_another_exit_status_is_a_failure_told_with_the_end_of_the_complaint(cell: Cell) -> None:
+    result = await ended(python('import sys; print("ha" "lf"); sys.exit("no disk")'), cell)
+    assert not result.ok
+    assert result.text.endswith("ended with status 1. no disk")
+    assert "half" not in result.text
+
+
+@asynchronous
+async def test_instructions_lie_in_a_file_for_programs_that_want_them(cell: Cell) -> None:
+    program = "import os, pathlib; print(pathlib.Path(os.environ['VAULTLOOP_INSTRUCTIONS']).read_text())"
+    assert (await ended(python(program), cell)).text == "Be kind."
+
+
+@asynchronous
+async def test_a_program_that_does_not_read_its_prompt_is_no_failure(cell: Cell) -> None:
+    task = Task(session="s", prompt="x" * 10_000_000, instructions="")
+    async with CommandRunner(DirectLauncher(), "true").spawn(task, cell) as run:
+        assert [use async for use in run.events()] == []
+        assert (await run.result()).ok
+
+
+@asynchronous
+async def test_vaultloop_as_a_command_is_this_very_program(cell: Cell) -> None:
+    result = await ended("vaultloop practice", cell)
+    assert result.text == "Added to [[Inbox]]."
+    assert (cell.view / "Inbox.md").exists()
+
+
+def test_a_command_line_is_split_like_a_shell_would() -> None:
+    assert arguments("my-agent --note 'two words'") == ["my-agent", "--note", "two words"]
+    assert arguments("vaultloop practice") == [sys.executable, "-m", "vaultloop", "practice"]
+
+
+@pytest.mark.parametrize("command", ["", "agent 'unclosed"])
+def test_a_command_that_is_none_is_answered_with_a_cure(command: str) -> None:
+    with pytest.raises(Stalled, match="defaults note"):
+        arguments(command)
