@@ -1,0 +1,103 @@
+"""The command line: one file per command, no logic.
+
+Exit codes, the same for every command:
+
+     0  done; for `check` and `plan`: nothing wrong, nothing to change
+     1  it failed, or `check`/`plan` found an error
+     2  `plan`: there are changes
+    64  the command line is wrong
+    69  the engine does not run, and this needs it
+    75  the engine runs elsewhere and holds the state directory; try again
+    78  a setting is wrong
+"""
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from vaultloop import __version__
+
+USAGE = 64
+UNAVAILABLE = 69
+BUSY = 75
+CONFIG = 78
+
+# Command -> module: imported when it is called, so that `check` never waits for what it does not use.
+COMMANDS = {
+    "init": "init",
+    "up": "up",
+    "check": "check",
+    "plan": "plan",
+    "status": "status",
+    "log": "log",
+    "chat": "chat",
+    "run": "run",
+    "crons": "crons",
+    "confirm": "confirm",
+    "sessions": "sessions",
+    "schema": "schema",
+    "practice": "practice",
+}
+
+
+class Commands(click.Group):
+    """The commands, in the order a newcomer meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vaultloop.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vaultloop")
+def vaultloop() -> None:
+    """Keep a running agent equal to a vault of markdown.
+
+    Edit a note, push, and the agent is different; `git log` says who changed it and why.
+
+    \b
+    Exit codes: 0 done, 1 failed or errors found, 2 plan has changes, 64 wrong
+    usage, 69 engine not running, 75 engine busy, 78 wrong settings.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with one of the codes above."""
+    from vaultloop.model.errors import VaultloopError  # noqa: PLC0415 - after click, for a quick --help
+
+    code: int
+    try:
+        code = vaultloop.main(standalone_mode=False, prog_name="vaultloop")
+    except click.UsageError as error:
+        error.show()
+        code = USAGE
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except VaultloopError as error:
+        print(f"vaultloop: {error}", file=sys.stderr)
+        code = _exit_code(error)
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does.
+        sys.stderr.close()
+        code = 1
+    sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int:
+    from vaultloop.cli.engine import NotRunning  # noqa: PLC0415 - only when something went wrong
+    from vaultloop.settings import InvalidSettings  # noqa: PLC0415
+    from vaultloop.state.directory import Busy  # noqa: PLC0415
+
+    codes: dict[type[Exception], int] = {InvalidSettings: CONFIG, NotRunning: UNAVAILABLE, Busy: BUSY}
+    return codes.get(type(error), 1)

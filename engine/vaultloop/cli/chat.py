@@ -1,0 +1,46 @@
+"""`vaultloop chat`: talk to the agent from this terminal."""
+
+import asyncio
+import sys
+
+import click
+
+from vaultloop.cli.engine import engine
+from vaultloop.cli.options import with_settings
+from vaultloop.cli.terminal import Terminal
+from vaultloop.settings import Settings
+
+# A turn has its own limit (`stop-after`); after this one (seconds) the engine is not answering at all.
+DEFAULT_PATIENCE = 900.0
+
+
+@click.command(name="chat")
+@click.option("--once", metavar="TEXT", help="Say TEXT, print the answer, leave.")
+@click.option("--chat", "chat", default="owner", show_default=True, help="Speak in the chat with this id.")
+@click.option("--person", default="owner", show_default=True, help="Speak as the person with this id.")
+@click.option("--timeout", default=DEFAULT_PATIENCE, show_default=True, help="With --once: seconds to wait.")
+@with_settings
+def command(settings: Settings, once: str | None, chat: str, person: str, timeout: float) -> None:
+    """Talk to the agent; without options, as its owner.
+
+    /help lists what is answered without a model. Leave with ctrl-D.
+    """
+    terminal = Terminal(chat=chat, person=person)
+    if once is None:
+        asyncio.run(_converse(settings, terminal))
+        return
+    try:
+        print(asyncio.run(asyncio.wait_for(_ask(settings, terminal, once), timeout)))
+    except TimeoutError:
+        print(f"No answer within {timeout:.0f} s; it will be shown in the next chat.", file=sys.stderr)
+        sys.exit(1)
+
+
+async def _converse(settings: Settings, terminal: Terminal) -> None:
+    async with engine(settings, terminal.handlers) as peer:
+        await terminal.converse(peer)
+
+
+async def _ask(settings: Settings, terminal: Terminal, text: str) -> str:
+    async with engine(settings, terminal.handlers) as peer:
+        return await terminal.ask(peer, text)

@@ -1,0 +1,87 @@
+"""`vaultloop init`: a vault that declares an agent, and the engine's own key."""
+
+from pathlib import Path
+
+import click
+
+from vaultloop.cli import output
+from vaultloop.cli.options import as_json
+
+SETTINGS = """\
+# What this machine's engine needs to know. Every key is also a variable: poll is VAULTLOOP_POLL.
+folder = "{folder}"
+state = "{state}"
+branch = "{branch}"
+"""
+
+
+@click.command(name="init")
+@click.argument("vault", type=click.Path(file_okay=False, path_type=Path), default=".")
+@click.option(
+    "--bare-remote", type=click.Path(path_type=Path), help="Also make a bare repository there and push."
+)
+@click.option("--state", type=click.Path(path_type=Path), help="State directory of the engine.")
+@click.option("--config", type=click.Path(path_type=Path), help="Where to write vaultloop.toml.")
+@click.option("--branch", default="main", show_default=True, help="The branch that is the vault.")
+@as_json
+def command(
+    vault: Path,
+    bare_remote: Path | None,
+    state: Path | None,
+    config: Path | None,
+    branch: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a vault at VAULT, or add `agent/` to the one that is there.
+
+    Touches no other note and overwrites nothing; calling it again goes on
+    where it stopped.
+    """
+    from vaultloop.settings import FILE_NAME, default_state  # noqa: PLC0415
+    from vaultloop.state.directory import StateDirectory  # noqa: PLC0415
+    from vaultloop.vault import scaffold  # noqa: PLC0415
+    from vaultloop.vault.signing import Signer  # noqa: PLC0415
+
+    vault = vault.absolute()
+    directory = StateDirectory((state or default_state()).absolute())
+    directory.make()
+    vault.mkdir(parents=True, exist_ok=True)
+    done = scaffold.write_template(vault)
+    commit = scaffold.commit_template(vault, done, branch)
+    remote = None if bare_remote is None else bare_remote.absolute()
+    if remote is not None:
+        scaffold.make_bare_remote(remote, vault, branch)
+    signer = Signer.make(directory.path)
+    settings = (config or directory.path / FILE_NAME).absolute()
+    _write_settings(settings, vault, directory.path, branch, remote)
+    result: dict[str, object] = {
+        "vault": str(vault),
+        "written": done.written,
+        "kept": done.kept,
+        "commit": commit,
+        "remote": str(remote) if remote else None,
+        "settings": str(settings),
+        "key": signer.public_key,
+    }
+    output.print_json(result) if as_json else _tell(result)
+
+
+def _write_settings(path: Path, vault: Path, state: Path, branch: str, remote: Path | None) -> None:
+    if path.exists():
+        return
+    text = SETTINGS.format(folder=vault, state=state, branch=branch)
+    if remote is not None:
+        text += f'remote = "{remote}"\n'
+    path.write_text(text, encoding="utf-8")
+
+
+def _tell(result: dict[str, object]) -> None:
+    written = result["written"]
+    assert isinstance(written, list)
+    output.console.print(f"Vault     {result['vault']}  ({output.counted(len(written), 'new file')})")
+    if result["remote"]:
+        output.console.print(f"Remote    {result['remote']}")
+    output.console.print(f"Settings  {result['settings']}")
+    output.console.print("Signing   the engine's own key is ready; its commits are signed with it")
+    output.console.print(f"\nNext: vaultloop up --config {result['settings']}")

@@ -1,0 +1,37 @@
+"""Options that commands share."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vaultloop import settings
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command its `settings`, from flags, environment and file."""
+
+    @click.option("--config", type=click.Path(path_type=Path), help="Settings file (vaultloop.toml).")
+    @click.option("--state", type=click.Path(path_type=Path), help="State directory.")
+    @click.option("--remote", help="Address of the vault's git remote.")
+    @click.option("--folder", type=click.Path(path_type=Path), help="Watched folder that holds the vault.")
+    @click.option("--branch", help="The branch that is the vault.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        config: Path | None,
+        state: Path | None,
+        remote: str | None,
+        folder: Path | None,
+        branch: str | None,
+        **kwargs: Any,
+    ) -> Any:
+        flags = {"state": state, "remote": remote, "folder": folder, "branch": branch}
+        return command(*args, settings=settings.load(flags, config=config), **kwargs)
+
+    return wrapped
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, a contract for scripts.")

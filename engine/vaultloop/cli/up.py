@@ -1,0 +1,48 @@
+"""`vaultloop up`: run the engine."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from vaultloop import logs
+from vaultloop.cli import output
+from vaultloop.cli.engine import engine, records
+from vaultloop.cli.options import with_settings
+from vaultloop.cli.terminal import Terminal
+from vaultloop.settings import Settings
+from vaultloop.state.directory import StateDirectory
+
+
+@click.command(name="up")
+@click.option("--chat", is_flag=True, help="Also chat with the agent here, where there is a terminal.")
+@with_settings
+def command(settings: Settings, *, chat: bool) -> None:
+    """Run the engine until ctrl-C or TERM.
+
+    It keeps the running agent equal to the vault, fires its crons and answers.
+    With --chat and a terminal the log goes to engine.log in the state directory.
+    """
+    from vaultloop import app  # noqa: PLC0415 - --help must not load the engine
+
+    interactive = chat and sys.stdin.isatty()
+    state = StateDirectory(settings.state)
+    state.make()
+    logs.configure(settings.log_level, file=state.log if interactive else None)
+    asyncio.run(app.up(settings, beside=lambda: _welcome(settings, interactive=interactive)))
+
+
+async def _welcome(settings: Settings, *, interactive: bool) -> None:
+    with records(settings) as database:
+        from vaultloop import overview  # noqa: PLC0415 - as above
+
+        crons = overview.crons_text(database, datetime.now(UTC))
+    output.console.print(f"Vaultloop runs. {crons}", markup=False)
+    if not interactive:
+        output.console.print("Chat with `vaultloop chat`; stop with ctrl-C.")
+        return
+    terminal = Terminal(chat="owner", person="owner")
+    async with engine(settings, terminal.handlers) as peer:
+        await terminal.converse(peer)
+    output.console.print("The chat ended; the engine goes on. Stop it with ctrl-C.")
