@@ -41,14 +41,14 @@ unit: $(VENV)/test.done
 	$(BIN)/pytest -q -m "not acceptance"
 
 bench: tools $(VENV)/test.done ## the table of figures
-	$(BIN)/python -m bench
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 format: $(VENV)/test.done ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 schemas: $(VENV)/test.done ## write schemas/ from the models
-	$(BIN)/python -m vaultloop.schemas schemas
+	$(BIN)/python -m vaultloop.schemas schemas vault-template/.obsidian/types.json
 
 clean: ## remove the environment and the demo
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,10 +1,10 @@
-"""Writes the JSON Schemas of all kinds: `python -m vaultloop.schemas FOLDER`."""
+"""Writes what is generated from the kinds: `python -m vaultloop.schemas FOLDER [TYPES_JSON]`."""
 
 import sys
 from pathlib import Path
 
 from vaultloop.components import KINDS
-from vaultloop.model.schema import schema_files
+from vaultloop.model.schema import property_types_file, schema_files
 
 
 def write(folder: Path) -> None:
@@ -20,3 +20,5 @@ def write(folder: Path) -> None:
 
 if __name__ == "__main__":
     write(Path(sys.argv[1]))
+    for path in map(Path, sys.argv[2:]):
+        path.write_text(property_types_file(KINDS), encoding="utf-8")

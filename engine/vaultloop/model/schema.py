@@ -1,7 +1,7 @@
-"""JSON Schemas of what each kind's frontmatter may say, for editors and other tools."""
+"""What each kind's frontmatter may say, for other tools: JSON Schemas, and the property types of Obsidian."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vaultloop.model.resource import Kind
@@ -12,8 +12,12 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema(kind: Kind[Any]) -> dict[str, Any]:
     """The schema of one kind's frontmatter, the `kind` key included."""
     model = kind.spec.model_json_schema(by_alias=True)
+    # As notes write them: pydantic's own schema would show a duration as `PT10M`.
+    defaults = kind.spec.model_construct().model_dump(mode="json", by_alias=True)
     fields: dict[str, Any] = {
-        key: _field(field) for key, field in model["properties"].items() if key != "body"
+        key: _field(field | {"default": defaults.get(key)})
+        for key, field in model["properties"].items()
+        if key != "body"
     }
     result = {
         "$schema": _DIALECT,
@@ -31,6 +35,33 @@ def schema_files(kinds: Iterable[Kind[Any]]) -> dict[str, str]:
     return {
         f"{kind.name}.json": json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n" for kind in kinds
     }
+
+
+def property_types(kinds: Iterable[Kind[Any]]) -> dict[str, str]:
+    """The type in which Obsidian shows each key, of all kinds: a key has one type in a whole vault."""
+    fields = {key: field for kind in kinds for key, field in schema(kind)["properties"].items()}
+    return {key: _property_type(field) for key, field in sorted(fields.items())}
+
+
+def property_types_file(kinds: Iterable[Kind[Any]]) -> str:
+    """The text of a vault's `.obsidian/types.json`."""
+    return json.dumps({"types": property_types(kinds)}, indent=2) + "\n"
+
+
+def _property_type(field: Mapping[str, Any]) -> str:
+    types = [_types(choice) for choice in field.get("anyOf", [field])]
+    if {"array"} in types:
+        return "multitext"
+    if {"boolean"} in types:
+        return "checkbox"
+    # Text that may look like a number, such as an id, has no bounds.
+    counts = any("minimum" in choice for choice in field.get("anyOf", ()))
+    return "number" if counts else "text"
+
+
+def _types(choice: Mapping[str, Any]) -> set[str]:
+    named = choice.get("type", ())
+    return {named} if isinstance(named, str) else set(named)
 
 
 def _field(field: dict[str, Any]) -> dict[str, Any]:
