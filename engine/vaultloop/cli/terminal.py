@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import textwrap
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -51,7 +52,9 @@ class Terminal:
             if answer is not None:
                 answer.set_result(reply["text"])
                 return True
-        print(reply["text"], file=sys.stderr if self._waiting else sys.stdout, flush=True)
+        # Set off from what was typed.
+        shown = textwrap.indent(reply["text"], "    ")
+        print(shown, file=sys.stderr if self._waiting else sys.stdout, flush=True)
         return True
 
 

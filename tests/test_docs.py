@@ -1,0 +1,56 @@
+"""What the documents say of the code is so."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENGINE = ROOT / "engine" / "vaultloop"
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def defined() -> Iterator[str]:
+    """Every `function`, `Class`, `Class.method` and `module.name` of the engine."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for path in ENGINE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        yield from (node.name for node in ast.walk(tree) if isinstance(node, functions))
+        for node in tree.body:
+            if isinstance(node, (*functions, ast.ClassDef)):
+                name = f"{path.stem}.{node.name}"
+                yield from (node.name, name, f"{path.parent.name}.{name}")
+            for inner in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(inner, functions):
+                    yield f"{node.name}.{inner.name}"
+
+
+DEFINED = frozenset(defined())
+
+
+def named_in(text: str) -> Iterator[str]:
+    """What stands in backticks and reads like a function, a class or a method."""
+    for name in re.findall(r"`([A-Za-z_.]+?)(?:\(\))?`", text):
+        if name.endswith((".py", ".md", ".git")):
+            continue
+        if re.fullmatch(r"[A-Z][a-z]\w+|(\w+\.)+\w+|_\w+|\w+_\w+", name):
+            yield name
+
+
+@pytest.mark.parametrize("name", sorted(set(named_in(ARCHITECTURE))))
+def test_the_architecture_page_names_what_exists(name: str) -> None:
+    assert name in DEFINED
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                yield page, target
+
+
+@pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: getattr(value, "name", value))
+def test_links_between_documents_lead_somewhere(page: Path, target: str) -> None:
+    assert (page.parent / target).exists()
