@@ -1,6 +1,7 @@
 """The terminal's end of a console chat."""
 
 import asyncio
+import os
 import sys
 import textwrap
 import uuid
@@ -17,25 +18,35 @@ class Terminal:
         self._chat = chat
         self._person = person
         self._shown: set[str] = set()
-        self._waiting: dict[str, asyncio.Future[str]] = {}
+        self._asked: dict[str, asyncio.Future[str]] = {}
+        self._unanswered: set[str] = set()
+        self._answered = asyncio.Event()
         self.handlers: dict[str, Handler] = {"reply": self._take}
 
     async def ask(self, peer: Peer, text: str) -> str:
         """Say one thing and wait for its answer; other replies to this chat go to standard error."""
         message = uuid.uuid4().hex
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting[message] = answer
+        self._asked[message] = asyncio.get_running_loop().create_future()
         await self._listen(peer)
         await self._say(peer, message, text)
-        return str(await answer)
+        return await self._asked[message]
 
     async def converse(self, peer: Peer) -> None:
-        """Say each line typed until the input ends; show replies whenever they come."""
+        """Say each line typed until the input ends; show replies whenever they come.
+
+        Input that comes from another program ends at once: then everything said is waited for.
+        """
         await self._listen(peer)
-        print("You speak as the owner. /help lists commands; ctrl-D leaves.", flush=True)
+        speaker = "the owner" if self._person == "owner" else self._person
+        print(f"You speak as {speaker}. /help lists commands; ctrl-D leaves.", flush=True)
         async for line in _lines():
             if line.strip():
-                await self._say(peer, uuid.uuid4().hex, line.strip())
+                message = uuid.uuid4().hex
+                self._unanswered.add(message)
+                await self._say(peer, message, line.strip())
+        while self._unanswered and not sys.stdin.isatty():
+            self._answered.clear()
+            await self._answered.wait()
 
     async def _listen(self, peer: Peer) -> None:
         await peer.call("listen", chat=self._chat)
@@ -47,24 +58,41 @@ class Terminal:
         if reply["key"] in self._shown:
             return True
         self._shown.add(reply["key"])
-        for message in reply["answers"]:
-            answer = self._waiting.pop(message, None)
-            if answer is not None:
-                answer.set_result(reply["text"])
-                return True
-        # Set off from what was typed.
-        shown = textwrap.indent(reply["text"], "    ")
-        print(shown, file=sys.stderr if self._waiting else sys.stdout, flush=True)
+        asked = [self._asked[message] for message in reply["answers"] if message in self._asked]
+        for answer in asked:
+            answer.set_result(reply["text"])
+        if not asked:
+            # Set off from what was typed.
+            shown = textwrap.indent(reply["text"], "    ")
+            print(shown, file=sys.stderr if self._asked else sys.stdout, flush=True)
+        self._unanswered.difference_update(reply["answers"])
+        self._answered.set()
         return True
 
 
 async def _lines() -> AsyncIterator[str]:
-    """Lines of standard input, read without a thread that would outlive a ctrl-C."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    """Lines of standard input, read without a thread that would outlive a ctrl-C.
+
+    The descriptor stays blocking: a terminal shares it with standard output, which could not take that.
+    """
+    loop, reader, descriptor = asyncio.get_running_loop(), asyncio.StreamReader(), sys.stdin.fileno()
+
+    def take() -> None:
+        data = os.read(descriptor, 65536)
+        reader.feed_data(data) if data else end()
+
+    def end() -> None:
+        loop.remove_reader(descriptor)
+        reader.feed_eof()
+
+    try:
+        loop.add_reader(descriptor, take)
+    except PermissionError:
+        # A file is always ready, so it cannot be waited for.
+        reader.feed_data(sys.stdin.buffer.read())
+        reader.feed_eof()
     try:
         while line := await reader.readline():
             yield line.decode(errors="replace")
     finally:
-        transport.close()
+        loop.remove_reader(descriptor)
