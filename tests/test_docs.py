@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from support.folders import example
+from vaultloop.cli import COMMANDS
+from vaultloop.components import KINDS
+from vaultloop.settings import PREFIX, Settings
+
 ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "engine" / "vaultloop"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
@@ -54,3 +60,19 @@ def links() -> Iterator[tuple[Path, str]]:
 @pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: getattr(value, "name", value))
 def test_links_between_documents_lead_somewhere(page: Path, target: str) -> None:
     assert (page.parent / target).exists()
+
+
+def test_every_setting_is_in_the_table_with_its_variable() -> None:
+    table = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([\w-]+)` \| `(VAULTLOOP_\w+)` \|", table, re.MULTILINE))
+    keys = {name.replace("_", "-") for name in Settings.model_fields}
+    assert rows == {(key, PREFIX + key.upper().replace("-", "_")) for key in keys}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_speaks_of_every_command_that_people_call(command: str) -> None:
+    assert f"vaultloop {command}" in README
+
+
+def test_the_readme_shows_the_demo_cron_as_it_is() -> None:
+    assert example(next(kind for kind in KINDS if kind.name == "cron")).rstrip() in README
