@@ -21,6 +21,7 @@ from vaultloop.state.slots import SlotStore
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import TurnRecord, Turns
 from vaultloop.vault.repository import Repository
+from vaultloop.vault.signing import Signer, author_class
 
 # How many past slots `crons` shows of each job.
 PAST_SLOTS = 5
@@ -137,19 +138,25 @@ def _session(record: TurnRecord) -> dict[str, Any]:
 
 
 def history(settings: Settings, database: Database, *, limit: int) -> list[dict[str, Any]]:
-    """`vaultloop log`: the newest commits; a session is named where our records, not a trailer, say so."""
+    """`vaultloop log`: the newest commits.
+
+    Who made each is read from its signature, and a session is named where our records say so: trailers could
+    be pushed by anybody.
+    """
     revision = StatusBook(database).revision
     if revision is None:
         return []
+    repository, signer = _repository(settings), Signer.load(settings.state)
     by_commit = {record.commit: record for record in Turns(database).recent(limit * 10) if record.commit}
     found = []
-    for commit in _repository(settings).log(revision, limit):
+    for commit in repository.log(revision, limit):
         record = by_commit.get(commit.id)
         found.append(
             {
                 "commit": commit.id,
                 "at": commit.at.isoformat(timespec="seconds"),
                 "author": commit.author.name,
+                "class": author_class(repository, commit.id, signer) or "merge",
                 "subject": commit.subject,
                 "session": record.id if record else None,
                 "scope": record.turn.scope if record else None,

@@ -24,7 +24,7 @@ def command(settings: Settings, limit: int, *, as_json: bool) -> None:
         return
     for entry in found:
         session = entry["session"]
-        who = "agent" if session else entry["author"]
+        who = entry["author"] if entry["class"] == "human" else entry["class"]
         output.console.print(
             Text.assemble((entry["commit"][:10], "yellow"), f" {entry['at'][:16]} ", (who, "bold"), "  ")
             + Text(entry["subject"])
