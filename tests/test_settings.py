@@ -83,6 +83,19 @@ def test_a_wrong_setting_is_refused_with_its_place_and_what_was_expected(
         load(environment=environment)
 
 
+def test_without_a_branch_the_folder_or_the_remote_decides() -> None:
+    assert load(environment={"VAULTLOOP_FOLDER": "v"}).branch is None
+
+
+def test_a_folder_that_is_not_there_is_refused_with_the_cure(tmp_path: Path) -> None:
+    found = load(environment={"VAULTLOOP_FOLDER": str(tmp_path / "my vault")})
+    with pytest.raises(InvalidSettings, match=r"my vault is not there.*vaultloop init '.*my vault'"):
+        found.check_folder()
+    (tmp_path / "my vault").mkdir()
+    found.check_folder()
+    load(environment={"VAULTLOOP_REMOTE": "https://example.org/v.git"}).check_folder()
+
+
 def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(InvalidSettings) as caught:
         load(environment={"VAULTLOOP_FOLDER": "v", "VAULTLOOP_POLL": "soon", "VAULTLOOP_OWNERS": "me"})

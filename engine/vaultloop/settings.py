@@ -7,6 +7,7 @@ over file. A wrong one is refused at start, with where it came from and what was
 
 import os
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -60,15 +61,14 @@ class Settings(BaseModel):
         populate_by_name=True,
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
     )
 
     remote: str | None = None
     """Address of the vault's git remote: https, http, ssh or a local path."""
     folder: Path | None = None
     """A folder that holds the vault and is watched, on this machine."""
-    branch: str = "main"
-    """The branch that is the vault. A folder with its own .git decides by what it has checked out."""
+    branch: str | None = None
+    """The branch that is the vault; else what the folder has checked out, or the remote's default."""
     state: Path = Field(default_factory=default_state)
     """Where the engine keeps its database, keys, history and sessions (0700)."""
     poll: Duration = timedelta(seconds=5)
@@ -136,8 +136,8 @@ class Settings(BaseModel):
 
     @field_validator("branch")
     @classmethod
-    def _branch(cls, value: str) -> str:
-        if not re.fullmatch(r"(?!-)(?!.*\.\.)[\w./-]+", value):
+    def _branch(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"(?!-)(?!.*\.\.)[\w./-]+", value):
             raise ValueError("a branch name, such as main")
         return value
 
@@ -149,6 +149,18 @@ class Settings(BaseModel):
                 "for example VAULTLOOP_FOLDER=~/vault, or run `vaultloop init ~/vault` first"
             )
         return self
+
+    def check_folder(self) -> None:
+        """Refuse to start on a folder that is not there: an emptied agent would look like a wish.
+
+        Raises:
+            InvalidSettings: there is no such folder.
+        """
+        if self.folder is not None and not self.folder.is_dir():
+            raise InvalidSettings(
+                f"folder: {self.folder} is not there. Mount or create it, "
+                f"or run `vaultloop init {shlex.quote(str(self.folder))}`."
+            )
 
     @property
     def api_key(self) -> str | None:
@@ -237,5 +249,5 @@ def _explained(item: Mapping[str, Any], given: _Given) -> str:
     if item["type"] == "extra_forbidden":
         known = ", ".join(sorted(_kebab(name) for name in Settings.model_fields))
         return f"{place}: no such setting. The settings are: {known}."
-    message = str(item["msg"]).removeprefix("Value error, ")
+    message = str(item["msg"]).removeprefix("Value error, ").removesuffix(".")
     return f"{place}: {message}." if place else f"{message}."

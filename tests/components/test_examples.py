@@ -8,6 +8,7 @@ import pytest
 from support.folders import example, loaded, write
 from vaultloop.components import KINDS
 from vaultloop.model.resource import Kind, Ref
+from vaultloop.model.schema import explanations
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 WORLD = {
@@ -45,7 +46,14 @@ def test_the_digest_is_due_within_two_minutes_and_its_scope_may_write_it(world: 
 @every_kind
 def test_every_field_of_every_kind_is_explained(kind: Kind[Any]) -> None:
     assert kind.spec.__doc__
-    assert [name for name, info in kind.spec.model_fields.items() if not info.description] == []
+    keys = {info.alias or name for name, info in kind.spec.model_fields.items()}
+    assert keys - explanations(kind.spec).keys() == set()
+
+
+@every_kind
+def test_what_is_said_to_come_is_a_field_of_its_kind(kind: Kind[Any]) -> None:
+    keys = {info.alias or name for name, info in kind.spec.model_fields.items()}
+    assert kind.spec.to_come <= keys
 
 
 def test_a_key_has_one_type_in_the_whole_vault() -> None:

@@ -34,6 +34,33 @@ def test_reading_does_not_grant_writing() -> None:
     assert not FINANCE.writes("personal/finances/bank.md")
 
 
+@pytest.mark.parametrize(
+    ("hidden", "path"),
+    [
+        ("private", "Private/diary.md"),
+        ("PRIVATE/**", "private/diary.md"),
+        ("Diary [old]", "Diary [old]/2020.md"),
+        ("diary [OLD]/**", "Diary [old]/2020.md"),
+        ("**/Letters [draft]*", "a/b/letters [Draft] 2.md"),
+        ("Stra\u00dfe", "STRASSE/x.md"),
+        ("private", "pri\u200bvate/x.md"),
+        ("[!A]", "a"),
+        ("a[", "A[/x.md"),
+    ],
+)
+def test_an_exception_hides_its_name_in_every_case_and_with_its_brackets(hidden: str, path: str) -> None:
+    policy = Policy("x", Audience.OWNER, can_read=("**",), can_write=("**",), except_=(hidden,))
+    assert not policy.reads(path)
+    assert not policy.writes(path)
+
+
+def test_an_exception_hides_nothing_beside_it_and_a_grant_is_exact() -> None:
+    policy = Policy("x", Audience.OWNER, can_read=("Notes", "Diary [old]"), except_=("Notes/private",))
+    assert policy.reads("Notes/privately.md")
+    assert not policy.reads("notes/x.md")
+    assert not policy.reads("Diary [old]/x.md")
+
+
 def test_equal_policies_have_equal_ids_and_any_difference_another() -> None:
     assert FINANCE.id == replace(FINANCE).id
     assert FINANCE.id != replace(FINANCE, can_read=("personal",)).id

@@ -109,6 +109,26 @@ async def test_what_needs_a_human_is_tried_again_only_when_something_was_declare
 
 
 @asynchronous
+async def test_what_stood_in_the_way_is_followed_at_once_by_what_it_kept_back() -> None:
+    world = World()
+    holder = Ref("cron", "b")
+    world.component.refusals = {"a": [Stalled("It has what I want.", cure="Take it away.", holder=holder)]}
+    done = await world.applier.apply([cron("a", "s"), cron("b", "s"), cron("c", "s")], afresh=True)
+    assert (len(done.done), done.setbacks) == (3, {})
+    assert world.component.log == ["create cron/a", "create cron/b", "create cron/a", "create cron/c"]
+
+
+@asynchronous
+async def test_what_is_kept_back_by_what_did_not_change_is_not_tried_again() -> None:
+    world = World()
+    refusals = [Stalled("It has what I want.", cure="", holder=Ref("cron", "b")) for _ in range(2)]
+    world.component.refusals = {"a": [*refusals]}
+    for afresh in (True, False):
+        await world.applier.apply([cron("a", "s"), cron("c", "s")], afresh=afresh)
+    assert world.component.log.count("create cron/a") == 1
+
+
+@asynchronous
 async def test_a_new_version_of_what_failed_is_tried_at_once() -> None:
     world = World()
     world.component.refusals = {"a": [Retry("No.", after=60)]}

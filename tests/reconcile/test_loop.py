@@ -203,6 +203,28 @@ async def test_an_invalid_scope_fails_closed_except_the_owners(world: World) -> 
 
 
 @asynchronous
+async def test_an_invalid_scope_shared_with_the_owner_stays_open_for_the_owner_only(world: World) -> None:
+    shared = note(
+        "scope", "Be kind.", chats=f'[owner, "{FAMILY_CHAT}"]', people=f'[owner, "{FAMILY_MEMBER}"]'
+    )
+    broken = shared.replace("kind: scope", "kind: scope\ncan-raed: x")
+    async with world.engine() as engine:
+        await engine.after({"agent/scopes/owner.md": shared})
+        assert engine.is_admitted()
+        await engine.after({"agent/scopes/owner.md": broken})
+        assert not engine.is_admitted()
+        assert not engine.is_admitted("owner", FAMILY_MEMBER)
+        assert engine.is_admitted("owner", "owner")
+        assert "all chats but yours are closed" in engine.status("owner", "scope").message
+        assert (await engine.reconciler.preview()).changes == ()
+    async with world.engine() as engine:
+        await engine.reconciler.iterate()
+        assert not engine.is_admitted()
+        await engine.after({"agent/scopes/owner.md": shared})
+        assert engine.is_admitted()
+
+
+@asynchronous
 async def test_last_good_versions_run_on_across_a_restart(world: World) -> None:
     defaults = note("defaults", timezone="Asia/Kolkata")
     async with world.engine() as engine:
@@ -370,6 +392,31 @@ async def test_every_condition_has_its_reason_and_says_what_to_do(world: World) 
         assert engine.status("red").message == "It is red. Paint it."
         assert engine.status("later").applied is None
         assert not engine.is_admitted()
+
+
+@asynchronous
+async def test_what_is_declared_and_not_enforced_yet_is_said(world: World) -> None:
+    async with world.engine() as engine:
+        half = scope(answers="mentions", hosts="example.org", files_to="Inbox", can_write="Inbox")
+        await engine.after(
+            {
+                **BASE,
+                FAMILY: half,
+                "agent/crons/one.md": cron("One.", retries=2),
+                "agent/crons/usual.md": cron("Usual.", retries=0),
+                "agent/scopes/strict.md": scope("-1009999999999", self_edit="deny"),
+            }
+        )
+        family, one = engine.status("family", "scope"), engine.status("one")
+        assert {family.condition, one.condition} == {Condition.READY}
+        assert {family.reason, one.reason} == {"AppliedInPart"}
+        assert family.message == (
+            "In force, but for answers, hosts and files-to: this version does not enforce them yet."
+        )
+        assert one.message == "In force, but for retries: this version does not enforce it yet."
+        assert engine.status("usual").message == "In force as declared."
+        assert engine.status("strict", "scope").reason == "Applied"
+        assert engine.told() == ""
 
 
 @asynchronous

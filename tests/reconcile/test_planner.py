@@ -1,10 +1,14 @@
 """Plans as values: what is desired, the steps to it, and who is who after a rename."""
 
+import time
 from collections.abc import Mapping
+
+import pytest
 
 from support.memory_vault import MemoryFiles
 from support.notes import OWNER, cron, note, scope
 from vaultloop.components import KINDS
+from vaultloop.components.scope.kind import ScopeSpec
 from vaultloop.model.change import Plan
 from vaultloop.model.resource import AnyResource, Ref
 from vaultloop.model.snapshot import Snapshot
@@ -106,7 +110,7 @@ def test_a_moved_or_renamed_note_is_an_update_that_keeps_its_uid() -> None:
     first = desire(loaded(before), [], KINDS)
     for path, text in {
         "agent/crons/report.md": cron(PROMPT),  # the same content
-        "agent/report.md": cron(PROMPT + "Be brief.", "0 8 * * *"),  # mostly the same text
+        "agent/report.md": cron(PROMPT + "Be brief."),  # mostly the same text
     }.items():
         after = {key: value for key, value in before.items() if key != DIGEST} | {path: text}
         desired, made = planned(before, after)
@@ -130,6 +134,35 @@ def test_a_different_note_under_another_name_is_another_resource() -> None:
     after = {**BASE, "agent/crons/water.md": cron("Remind me of the plants.", "0 18 * * 5")}
     del after[DIGEST]
     assert steps(before, after) == ["delete cron/digest", "create cron/water"]
+
+
+@pytest.mark.parametrize("body", ["Gather what is open.", PROMPT])
+def test_the_same_prompt_on_another_schedule_does_not_inherit_the_past(body: str) -> None:
+    before = {**BASE, DIGEST: cron(body, overlap="queue", catch_up="skip", jitter="5m")}
+    after = {**BASE, "agent/crons/evening.md": cron(body, "0 19 * * *", overlap="queue", jitter="9m")}
+    del after[DIGEST]
+    desired, made = planned(before, after)
+    assert [change.action for change in made.changes] == ["delete", "create"]
+    assert uid(desired, "evening") != uid(desire(loaded(before), [], KINDS), "digest")
+
+
+def test_two_short_notes_that_differ_in_one_line_only_are_two_notes() -> None:
+    fields = {"overlap": "queue", "catch_up": "skip", "jitter": "5m", "start_within": "2h"}
+    before = {**BASE, DIGEST: cron(**fields)}
+    after = {**BASE, "agent/crons/evening.md": cron(schedule="0 19 * * *", **fields)}
+    del after[DIGEST]
+    assert steps(before, after) == ["delete cron/digest", "create cron/evening"]
+
+
+def test_long_notes_are_compared_in_no_time() -> None:
+    words = [f"word{number % 700}" for number in range(9000)]
+    long, other = " ".join(words), " ".join(reversed(words[:7000]))
+    gone = good({**BASE, **{f"agent/crons/a{n}.md": cron(f"{long} {n}") for n in range(20)}})
+    texts = {f"agent/crons/b{n}.md": cron(f"{other} {n}", "9 9 * * *") for n in range(20)}
+    snapshot = loaded({**BASE, **texts}, "r2")
+    started = time.process_time()
+    desire(snapshot, gone, KINDS)
+    assert time.process_time() - started < 2
 
 
 def test_of_two_candidates_the_nearer_one_is_the_renamed() -> None:
@@ -175,6 +208,23 @@ def test_an_invalid_scope_is_desired_paused_except_the_owners() -> None:
     assert desired.outdated == {Ref("scope", "owner")}
     assert desired.resources[Ref("scope", "family")].spec.paused
     assert not desired.resources[Ref("scope", "owner")].spec.paused
+
+
+def test_an_invalid_scope_that_the_owner_shares_is_closed_for_all_others() -> None:
+    shared = note("scope", "Be kind.", chats='[owner, "-1001234567890"]', people='[owner, "1001"]')
+    before = {"agent/scopes/owner.md": shared}
+    after = {"agent/scopes/owner.md": shared.replace("kind: scope", "kind: scope\ncan-raed: x")}
+    desired, made = planned(before, after)
+    spec = desired.resources[Ref("scope", "owner")].spec
+    assert isinstance(spec, ScopeSpec)
+    assert (spec.chats, spec.people, spec.paused) == (("owner",), ("owner",), False)
+    assert spec.self_edit == "deny"
+    assert desired.closed == {Ref("scope", "owner")}
+    assert made.changes == ()
+    once = plan(desired, as_applied(good(before), Desired("r1", {}), KINDS), loaded(after), KINDS)
+    (change,) = once.changes
+    assert not [sentence for sentence in change.permissions if ": + " in sentence]
+    assert plan(desired, desired.resources, loaded(after), KINDS).changes == ()
 
 
 def test_a_note_that_never_was_valid_is_not_desired() -> None:

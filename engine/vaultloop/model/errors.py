@@ -11,6 +11,11 @@
 What is wrong in a note is no exception but a value: `model.problem.Problem`. No message contains a secret.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `--help` must not wait for what resources are made of
+    from vaultloop.model.resource import Ref
+
 
 class VaultloopError(Exception):
     """Something a person can act on; the text says how."""
@@ -37,11 +42,13 @@ class Stalled(VaultloopError):
 
     Attributes:
         cure: what to change, one sentence.
+        holder: the resource that has what this one wants; once it has changed, this is tried again.
     """
 
-    def __init__(self, message: str, *, cure: str) -> None:
+    def __init__(self, message: str, *, cure: str, holder: "Ref | None" = None) -> None:
         super().__init__(f"{message} {cure}" if cure else message)
         self.cure = cure
+        self.holder = holder
 
 
 class Paused(VaultloopError):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from vaultloop.model.glob import matches_any
+from vaultloop.model.glob import matches, matches_any
 
 
 class Audience(StrEnum):
@@ -57,11 +57,26 @@ class Policy:
 
     def reads(self, path: str) -> bool:
         """Whether a session sees this file. What it may write it also sees."""
-        return matches_any((*self.can_read, *self.can_write), path) and not matches_any(self.except_, path)
+        return matches_any((*self.can_read, *self.can_write), path) and not self.hides(path)
 
     def writes(self, path: str) -> bool:
         """Whether the scope grants changing this file; protected paths are refused beyond that."""
-        return matches_any(self.can_write, path) and not matches_any(self.except_, path)
+        return matches_any(self.can_write, path) and not self.hides(path)
+
+    def hides(self, path: str) -> bool:
+        """Whether `except` names this file; then nothing grants it.
+
+        A grant is taken exactly, a denial generously: in any case and spelling of the letters, and with a
+        `[` as it stands in the name of a folder.
+        """
+        return any(_hides(pattern, path) for pattern in self.except_)
+
+
+def _hides(pattern: str, path: str) -> bool:
+    folded, wanted = _folded(path), _folded(pattern)
+    # A `[` in brackets stands for itself; `*` and `?` match themselves anyway.
+    literal = wanted.replace("[", "[[]")
+    return matches(pattern, path) or matches(wanted, folded) or matches(literal, folded)
 
 
 # Files that steer build machines of forges; somebody who writes there runs commands elsewhere.

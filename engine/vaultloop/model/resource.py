@@ -66,11 +66,12 @@ class Spec(BaseModel):
         populate_by_name=True,
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
     )
 
     # Fields whose body text matters to what runs; the others ignore the text below the frontmatter.
     uses_body: ClassVar[bool] = False
+    # Fields, by the names that notes use, that this version understands and does nothing about yet.
+    to_come: ClassVar[frozenset[str]] = frozenset()
 
     id: str | None = None
     """A name that survives renaming the note."""
@@ -85,9 +86,16 @@ class Spec(BaseModel):
         """The fields by the names that notes use, as JSON values; those at their default left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
-    def fails_closed(self) -> bool:
-        """Whether an invalid new version stops the last good one instead of letting it run on."""
-        return False
+    def not_enforced(self) -> list[str]:
+        """The fields that are set here and that this version does nothing about yet."""
+        return [name for name in self.fields() if name in self.to_come]
+
+    def closed(self) -> Self | None:
+        """What runs while the note is invalid, made from these last good fields; None: these, as they are.
+
+        It allows nothing that these fields do not.
+        """
+        return None
 
     def findings(self) -> Iterable[Finding]:
         """What is wrong with these fields taken together, each of them being well-formed."""

@@ -1,10 +1,13 @@
 """What each kind's frontmatter may say, for other tools: JSON Schemas, and the property types of Obsidian."""
 
+import ast
+import inspect
 import json
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
-from vaultloop.model.resource import Kind
+from vaultloop.model.resource import Kind, Spec
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -14,8 +17,9 @@ def schema(kind: Kind[Any]) -> dict[str, Any]:
     model = kind.spec.model_json_schema(by_alias=True)
     # As notes write them: pydantic's own schema would show a duration as `PT10M`.
     defaults = kind.spec.model_construct().model_dump(mode="json", by_alias=True)
+    texts = explanations(kind.spec)
     fields: dict[str, Any] = {
-        key: _field(field | {"default": defaults.get(key)})
+        key: _field(field | {"description": texts.get(key), "default": defaults.get(key)})
         for key, field in model["properties"].items()
         if key != "body"
     }
@@ -28,6 +32,23 @@ def schema(kind: Kind[Any]) -> dict[str, Any]:
         "required": ["kind", *model.get("required", ())],
     }
     return result | ({"$defs": model["$defs"]} if "$defs" in model else {})
+
+
+def explanations(spec: type[Spec]) -> dict[str, str]:
+    """What stands below each field in the source, by the names that notes use.
+
+    Read from the source when it is wanted: pydantic could do it for each class that is made, and that was a
+    tenth of every start.
+    """
+    texts: dict[str, str] = {}
+    for owner in reversed(spec.__mro__[: spec.__mro__.index(Spec) + 1]):
+        [definition] = ast.parse(inspect.getsource(owner)).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in pairwise(definition.body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(value))):
+                    texts[name] = inspect.cleandoc(value)
+    return {info.alias or name: texts[name] for name, info in spec.model_fields.items() if name in texts}
 
 
 def schema_files(kinds: Iterable[Kind[Any]]) -> dict[str, str]:

@@ -31,10 +31,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It is not tried again before somebody changed a declaration."""
+    """It is not tried again before somebody changed a declaration, or `holder` let go of what it wants."""
 
     reason: str
     message: str
+    holder: Ref | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,23 @@ class Applier:
         self._setbacks = {}
         done: set[Ref] = set()
         for change in changes:
-            setback = await self._step(change, before.get(change.ref))
-            if setback is None:
-                done.add(change.ref)
-            else:
-                self._setbacks[change.ref] = change, setback
+            await self._take(change, before.get(change.ref), done)
         return Applied(frozenset(done), {ref: setback for ref, (_, setback) in self._setbacks.items()})
+
+    async def _take(
+        self, change: AnyChange, before: tuple[AnyChange, Setback] | None, done: set[Ref]
+    ) -> None:
+        """Make one change so, and then those that it stood in the way of."""
+        setback = await self._step(change, before)
+        if setback is not None:
+            self._setbacks[change.ref] = change, setback
+            return
+        self._setbacks.pop(change.ref, None)
+        done.add(change.ref)
+        names = {resource.ref for resource in (change.old, change.new) if resource is not None}
+        for stuck, why in list(self._setbacks.values()):
+            if isinstance(why, Failed) and why.holder in names:
+                await self._take(stuck, None, done)
 
     async def _step(self, change: AnyChange, before: tuple[AnyChange, Setback] | None) -> Setback | None:
         dependency = self._missing_dependency(change)
@@ -104,7 +116,7 @@ class Applier:
             return Waiting(str(error), self._clock.now() + pause, attempts + 1)
         except Stalled as error:
             log.warning("%s %s: %s", change.action, change.ref, error, extra=where)
-            return Failed("ApplyFailed", str(error))
+            return Failed("ApplyFailed", str(error), error.holder)
         except Exception as error:
             log.exception("%s %s failed", change.action, change.ref, extra=where)
             # The text of an unforeseen error may hold anything, a secret too: it stays in the log.

@@ -17,6 +17,7 @@ from vaultloop.aio.supervise import FIRST_PAUSE, LONGEST_PAUSE, first
 from vaultloop.model.change import AnyChange, Plan
 from vaultloop.model.component import Component
 from vaultloop.model.errors import VaultloopError
+from vaultloop.model.problem import Problem
 from vaultloop.model.resource import AnyResource, Kind, Ref
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.model.status import Push
@@ -31,6 +32,9 @@ from vaultloop.vault.loader import FOLDER, KnownNote
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
+
+# How many invalid notes a sentence names.
+MOST_NAMED = 3
 
 
 class Revisions(Protocol):
@@ -121,7 +125,8 @@ class Reconciler:
         self._observed: Mapping[Ref, AnyResource] | None = None
         self._again: datetime | None = None
         self._pause = FIRST_PAUSE
-        # What the owner is told: deletes that wait, and why an iteration failed.
+        # What the owner is told: notes with errors, deletes that wait, and why an iteration failed.
+        self._errors: tuple[Problem, ...] = ()
         self._hold = ""
         self._trouble = ""
 
@@ -251,6 +256,7 @@ class Reconciler:
             hold=self._hold,
         )
         self._book.record(standing.statuses(self._clock.now()))
+        self._tell_errors(snapshot.errors)
         self._head = snapshot.revision
         self._book.saw(snapshot.revision, applied=not waiting and not has_unfinished(setbacks))
         self._tell()
@@ -264,7 +270,17 @@ class Reconciler:
 
     def _tell(self) -> None:
         self._book.record_push(self._vault.push_state)
-        self._book.record_attention(filter(None, (self._vault.paused, self._trouble, self._hold)))
+        notes = _invalid(self._errors)
+        self._book.record_attention(filter(None, (self._vault.paused, self._trouble, self._hold, notes)))
+
+    def _tell_errors(self, errors: tuple[Problem, ...]) -> None:
+        """Each error once: when it appears."""
+        for problem in errors:
+            if problem not in self._errors:
+                log.warning("%s", problem, extra={"file": problem.file, "code": problem.code})
+        if self._errors and not errors:
+            log.info("all notes are valid again")
+        self._errors = errors
 
     # What has changed.
 
@@ -332,3 +348,14 @@ class Reconciler:
             log.info("iterations work again")
             self._trouble = ""
             self._tell()
+
+
+def _invalid(errors: Sequence[Problem]) -> str:
+    """A sentence about the notes that cannot be applied as they are; empty if there are none."""
+    files = sorted({problem.file for problem in errors})
+    if not files:
+        return ""
+    named = ", ".join(files[:MOST_NAMED]) + (" and others" if len(files) > MOST_NAMED else "")
+    return (
+        f"{len(files)} invalid {'note' if len(files) == 1 else 'notes'}: {named}. `vaultloop check` says why."
+    )

@@ -26,7 +26,7 @@ class Desired:
         resources: every one with its uid; also last good versions of notes that are invalid now.
         renamed: old names by new ones.
         outdated: those that run in an older version, as their note is invalid.
-        closed: those among the invalid that must not run on: they are desired paused.
+        closed: those among the invalid that must not run on as they were: what is desired of them is less.
         vanished: what ran and whose note is gone.
         known: names of what ran before, in whatever version.
     """
@@ -57,16 +57,17 @@ def desire(snapshot: Snapshot, last_good: Iterable[LastGood], kinds: Sequence[Ki
     gone = [known[ref] for ref in known if ref not in declared and ref not in snapshot.broken]
     renamed = renames(gone, [resource for ref, resource in declared.items() if ref not in known])
     invalid = _revived((known[ref] for ref in snapshot.broken if ref in known), runnable)
-    closed = frozenset(ref for ref, resource in invalid.items() if resource.spec.fails_closed())
+    closed = _closed(invalid)
     return Desired(
         revision=snapshot.revision,
         resources={
             **_identified(declared, known, renamed, snapshot.revision),
-            **{ref: _paused(resource) if ref in closed else resource for ref, resource in invalid.items()},
+            **invalid,
+            **closed,
         },
         renamed=renamed,
-        outdated=frozenset(invalid) - closed,
-        closed=closed,
+        outdated=frozenset(invalid.keys() - closed.keys()),
+        closed=frozenset(closed),
         vanished=_revived((good for good in gone if good.ref not in renamed.values()), runnable),
         known=frozenset(known),
     )
@@ -136,8 +137,10 @@ def _revived(versions: Iterable[LastGood], kinds: Mapping[str, Kind[Any]]) -> di
     return {ref: resource for ref, resource in found.items() if resource is not None}
 
 
-def _paused(resource: AnyResource) -> AnyResource:
-    return replace(resource, spec=resource.spec.model_copy(update={"paused": True}))
+def _closed(invalid: Mapping[Ref, AnyResource]) -> dict[Ref, AnyResource]:
+    """Those that must not run on as they were, in the version that may."""
+    versions = {ref: resource.spec.closed() for ref, resource in invalid.items()}
+    return {ref: replace(invalid[ref], spec=spec) for ref, spec in versions.items() if spec is not None}
 
 
 def _identified(

@@ -69,13 +69,14 @@ class Standing:
         problem = _first_error(self.snapshot.problems_of(resource.source.path))
         if problem is not None:
             return Condition.STALLED, _camel(problem.code), _sentence(problem)
-        return PAUSED if resource.spec.paused else READY
+        return PAUSED if resource.spec.paused else _in_force(resource)
 
     def _of_invalid(self, ref: Ref, path: str) -> Verdict:
         problem = _first_error(self.snapshot.problems_of(path))
         message = _sentence(problem) if problem else f"{path} is not valid."
         if ref in self.desired.closed:
-            return Condition.STALLED, "InvalidNote", f"{message} Until then its chats are closed."
+            which = "its chats are" if self.desired.resources[ref].spec.paused else "all chats but yours are"
+            return Condition.STALLED, "InvalidNote", f"{message} Until then {which} closed."
         if ref in self.desired.outdated:
             return Condition.OUTDATED, "InvalidNote", message
         return Condition.STALLED, "InvalidNote", message
@@ -98,6 +99,16 @@ def _of_setback(setback: Setback) -> Verdict:
         case HeldBack(dependency):
             message = f"It waits for {dependency}, which could not be applied."
             return Condition.RECONCILING, "DependencyFailed", message
+
+
+def _in_force(resource: AnyResource) -> Verdict:
+    """What is declared and not done must not pass for done."""
+    *others, last = resource.spec.not_enforced() or [""]
+    if not last:
+        return READY
+    names, them = (f"{', '.join(others)} and {last}", "them") if others else (last, "it")
+    message = f"In force, but for {names}: this version does not enforce {them} yet."
+    return Condition.READY, "AppliedInPart", message
 
 
 def _unsupported(ref: Ref) -> Verdict:

@@ -54,11 +54,26 @@ async def test_a_second_note_for_one_platform_is_stalled_and_the_first_goes_on()
 
 
 @asynchronous
-async def test_a_platform_that_nothing_carries_is_stalled_with_a_cure() -> None:
+async def test_a_paused_second_note_is_in_nobodys_way() -> None:
+    console = ConsoleChannel()
+    async with BridgeComponent([console]) as component:
+        await component.apply(create(bridge()))
+        await component.apply(create(bridge("second", paused=True)))
+        assert set(component.observe()) == {Ref("bridge", "console"), Ref("bridge", "second")}
+        await component.apply(Change(Action.DELETE, bridge("second", paused=True), None))
+        assert console.is_on
+
+
+@asynchronous
+async def test_a_platform_that_nothing_carries_is_stalled_with_a_cure_that_helps() -> None:
+    telegram = bridge("telegram", platform="telegram")
     async with BridgeComponent([ConsoleChannel()]) as component:
-        with pytest.raises(Stalled, match="No component carries telegram yet"):
-            await component.apply(create(bridge("telegram", platform="telegram")))
+        with pytest.raises(Stalled, match="No component carries telegram yet") as stalled:
+            await component.apply(create(telegram))
         assert component.observe() == {}
+        assert "paused: true" in stalled.value.cure
+        await component.apply(create(bridge("telegram", platform="telegram", paused=True)))
+        assert set(component.observe()) == {telegram.ref}
 
 
 @asynchronous

@@ -74,6 +74,19 @@ async def test_only_listed_people_speak_in_a_group() -> None:
 
 
 @asynchronous
+async def test_the_owners_id_in_a_note_means_the_owner_at_the_console_too() -> None:
+    component = await guard(scope("mine", chats=OWNER_ID, people=OWNER_ID))
+    assert admitted(component, "owner", "owner") == "mine"
+    assert admitted(component, OWNER_ID, OWNER_ID) == "mine"
+    assert component.policy("mine").audience is Audience.OWNER
+    with pytest.raises(Denied, match="not among the people"):
+        component.admit(said("owner", STRANGER))
+    stranger = await guard(scope("other", chats=STRANGER, people=STRANGER))
+    with pytest.raises(Denied):
+        stranger.admit(said(STRANGER, "owner"))
+
+
+@asynchronous
 async def test_anyone_must_be_said_out_loud() -> None:
     component = await guard(scope("open", chats=FAMILY, people="anyone"))
     assert admitted(component, FAMILY, STRANGER) == "open"
@@ -201,6 +214,8 @@ def test_what_governs_the_agent_is_closed_to_all_but_the_owners_chat(
     ("fields", "audience"),
     [
         ({"chats": ["owner", OWNER_ID], "people": ["owner", OWNER_ID]}, Audience.OWNER),
+        ({"chats": OWNER_ID}, Audience.OWNER),
+        ({"chats": OWNER_ID, "people": OWNER_ID}, Audience.OWNER),
         ({"chats": "owner", "people": ["owner", ANN]}, Audience.GROUP),
         ({"chats": ["owner", FAMILY], "people": "owner"}, Audience.GROUP),
         ({"chats": FAMILY, "people": [ANN, "anyone"]}, Audience.PUBLIC),

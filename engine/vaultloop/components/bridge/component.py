@@ -44,7 +44,7 @@ class BridgeComponent:
         Raises:
             Stalled: nothing here carries the platform, or another note does already.
         """
-        if change.new is not None:
+        if change.new is not None and not change.new.spec.paused:
             self._check(change.new, change.old)
         if change.old is not None and change.old.ref in self._bridges:
             self._end(self._bridges[change.old.ref])
@@ -66,6 +66,7 @@ class BridgeComponent:
                 raise Stalled(
                     f"{other.source.path} is the bridge to {platform} already.",
                     cure="Remove one of the two notes, or pause it.",
+                    holder=other.ref,
                 )
 
     def _end(self, resource: Resource[BridgeSpec]) -> None:

@@ -1,7 +1,7 @@
 """The kind `bridge`."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from vaultloop.model.fields import Duration
 from vaultloop.model.resource import Kind, Spec, Stage
@@ -9,6 +9,8 @@ from vaultloop.model.resource import Kind, Spec, Stage
 
 class BridgeSpec(Spec):
     """A messenger. Which chats are answered is said by scopes, not here."""
+
+    to_come: ClassVar[frozenset[str]] = frozenset({"stream", "typing", "voice"})
 
     platform: Literal["telegram", "console"]
     """The messenger; `console` is `vaultloop chat`."""

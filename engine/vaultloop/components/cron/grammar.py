@@ -11,6 +11,9 @@ from dataclasses import dataclass
 # Minute, hour, day, month, weekday.
 Fields = tuple[str, str, str, str, str]
 
+# The most days that each month can have.
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
 ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -42,13 +45,28 @@ def read(written: str) -> Fields:
     A field that began with `*` still does: cron reads the two day fields differently then.
 
     Raises:
-        InvalidSchedule: with the cure.
+        InvalidSchedule: it is not understood, or names a date that no calendar has; with the cure.
     """
     parts = _split(_without_alias(written))
     minute, hour, day, month, weekday = (
         field.read(part, written) for field, part in zip(_FIELDS, parts, strict=True)
     )
+    if not _has_a_date(day, month, weekday):
+        raise InvalidSchedule(
+            f"`{written}` never fires: no year has such a date.",
+            f"Name a day that the month has, for instance `{minute} {hour} 28 {month} {weekday}`.",
+        )
     return minute, hour, day, month, weekday
+
+
+def _has_a_date(day: str, month: str, weekday: str) -> bool:
+    """Whether some year has a date that these fields name."""
+    # A day or month that began with `*` holds the first one; a weekday that did not is enough by itself. With
+    # one that did, each date falls on every weekday in some year.
+    if day.startswith("*") or month.startswith("*") or not weekday.startswith("*"):
+        return True
+    first = int(day.partition(",")[0])
+    return any(first <= _LONGEST[int(number) - 1] for number in month.split(","))
 
 
 def _without_alias(written: str) -> str:
@@ -104,6 +122,8 @@ class _Field:
         Raises:
             InvalidSchedule: with the whole `schedule` in the cure where the mistake can be mended in place.
         """
+        if text == "*":
+            return text
         values: set[int] = set()
         items = text.split(",")
         for item in items:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from vaultloop.components.cron.schedule import InvalidSchedule, Schedule
+from vaultloop.components.cron.grammar import InvalidSchedule, read
 from vaultloop.model.conversation import OWNER
 from vaultloop.model.fields import (
     Count,
@@ -25,10 +25,12 @@ from vaultloop.model.resource import Inherited, Kind, Reference, Spec, Stage
 
 
 def _schedule(value: Any) -> str:
+    written = plain(value)
     try:
-        return Schedule.parse(plain(value)).text
+        read(written)
     except InvalidSchedule as error:
         raise wrong("bad-schedule", error.message, cure=error.cure) from None
+    return written
 
 
 Timetable = Annotated[
@@ -42,6 +44,9 @@ class CronSpec(Spec):
     """A schedule. The text below the frontmatter is the prompt of each run."""
 
     uses_body: ClassVar[bool] = True
+    to_come: ClassVar[frozenset[str]] = frozenset(
+        {"retries", "stop-after", "budget-usd-per-run", "mounts", "send-when"}
+    )
 
     schedule: Timetable
     """Minute, hour, day, month and weekday, as in cron, or `@hourly`, `@daily`, `@weekly`, `@monthly`."""

@@ -27,7 +27,6 @@ DAY = timedelta(days=1)
 
 # Any leap-year February and every weekday of it come round within this many years.
 _FARTHEST_MATCH_YEARS = 50
-_CALENDAR_CHECK_FROM = datetime(2000, 1, 1)  # noqa: DTZ001 - local time of no zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,7 @@ class Schedule:
             InvalidSchedule: it is not understood, or names a date that no calendar has.
         """
         written = " ".join(text.split())
-        schedule = cls(written, read(written))
-        if schedule._next(_CALENDAR_CHECK_FROM) is None:
-            minute, hour, _, month, weekday = schedule.fields
-            raise InvalidSchedule(
-                f"`{written}` never fires: no year has such a date.",
-                f"Name a day that the month has, for instance `{minute} {hour} 28 {month} {weekday}`.",
-            )
-        return schedule
+        return cls(written, read(written))
 
     def __str__(self) -> str:
         return self.text

@@ -1,6 +1,6 @@
 """The kind `defaults`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from vaultloop.model.conversation import AgentDefaults
 from vaultloop.model.fields import Duration, Positive, Text, Timezone, Usd
@@ -11,6 +11,8 @@ _BUILT_IN = AgentDefaults()
 
 class DefaultsSpec(Spec):
     """The agent's defaults. A vault has one such note, or none."""
+
+    to_come: ClassVar[frozenset[str]] = frozenset({"budget-usd-per-day", "budget-usd-per-month"})
 
     runner: Literal["claude", "command"] = _BUILT_IN.runner
     """The program that answers: `claude` is Claude Code, `command` is any program of yours."""

@@ -67,6 +67,7 @@ class ScopeComponent:
                 raise Stalled(
                     f"The owner's chat already has the scope `{ref.name}`, which stays in force.",
                     cure=f"Delete `owner` from the chats of `{new.ref.name}` or of `{ref.name}`.",
+                    holder=ref,
                 )
 
     # The guard.
@@ -120,4 +121,7 @@ class ScopeComponent:
     def _may_speak(self, person: str, policy: Policy) -> bool:
         if ANYONE in policy.people or person in policy.people:
             return True
-        return OWNER in policy.people and (person == OWNER or person in self._owners)
+        if person == OWNER:
+            # At the console the owner has no id, but is each of those that the operator named.
+            return not self._owners.isdisjoint(policy.people)
+        return OWNER in policy.people and person in self._owners

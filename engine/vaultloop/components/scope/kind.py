@@ -30,6 +30,13 @@ class ScopeSpec(Spec):
     """
 
     uses_body: ClassVar[bool] = True
+    to_come: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("answers", "mounts", "mcp-servers", "telegram-may", "telegram-chats", "hosts"),
+            *("budget-usd-per-day", "budget-usd-per-month", "messages-per-person-per-hour"),
+            *("conversation", "self-edit", "files-to"),
+        }
+    )
 
     chats: Ids = ()
     """The chats it covers: ids, with a label after a space if you like, or `owner`: your private chat."""
@@ -82,9 +89,19 @@ class ScopeSpec(Spec):
     files_to: Text | None = None
     """The folder for files that people send."""
 
-    def fails_closed(self) -> bool:
-        """An invalid scope lets nobody in, but for the owner, who must be able to mend it."""
-        return OWNER not in self.chats
+    def not_enforced(self) -> list[str]:
+        """Changes to `agent/` are refused as yet, so a scope that says so gets what it says."""
+        return [name for name in super().not_enforced() if (name, self.self_edit) != ("self-edit", "deny")]
+
+    def closed(self) -> Self | None:
+        """An invalid scope lets nobody in, but for the owner in the own chat, who must be able to mend it."""
+        if OWNER not in self.chats:
+            return self.model_copy(update={"paused": True})
+        if set(self.chats) == {OWNER}:
+            return None
+        # A chat that is now the owner's alone would be allowed more by itself: say what held before.
+        alone = {"chats": (OWNER,), "people": (OWNER,), "self_edit": self.self_edit or "deny"}
+        return self.model_copy(update=alone)
 
     def findings(self) -> Iterable[Finding]:
         """Grants that cannot mean what was written."""

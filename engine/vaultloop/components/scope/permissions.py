@@ -91,4 +91,4 @@ def _self_edit(before: str | None, after: str | None) -> Iterator[str]:
         return
     # What a scope without the key does depends on its chats; named rather than judged.
     rank = _SELF_EDIT.get(after or "deny", 0) - _SELF_EDIT.get(before or "deny", 0)
-    yield f"{'-' if rank < 0 else '+'} edits of agent/: {after or 'as is usual here'}"
+    yield f"{'-' if rank < 0 or after == 'deny' else '+'} edits of agent/: {after or 'as is usual here'}"
