@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
 from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Turn
+from vaultloop.model.errors import Retry
 from vaultloop.model.policy import Audience
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Fate, Inbox
@@ -127,10 +129,11 @@ async def test_at_most_so_many_sessions_run_and_the_rest_is_told_that_it_waits(t
         engine.dispatcher.start(cron_turn("c"))
         assert engine.dispatcher.unfinished("cron/c") == 1
         assert runner.running == 2
-        for run in runs:
+        last = []
+        for run, prompt in zip(runs, ("hello", cron_turn().prompt), strict=True):
             run.ends()
-        last = [await runner.spawned.get() for _ in range(2)]
-        assert [run.task.prompt for run in last] == ["hello", cron_turn().prompt]
+            last.append(await runner.spawned.get())
+            assert last[-1].task.prompt == prompt
         for run in last:
             run.ends("Hello.")
         await engine.answered(KEY)
@@ -493,7 +496,9 @@ async def test_an_answer_whose_folder_is_gone_is_told_and_does_not_stop_the_engi
     desk.forget_views()
     record = await recovered(desk)
     assert record.outcome is Outcome.FAILED
-    assert desk.chats.shown[0].text.startswith("Answered before the crash.\n\nThe folder in which")
+    (reply,) = desk.chats.shown
+    assert reply.text.startswith("The folder in which")
+    assert reply.text.endswith("\n\nAnswered before the crash.")
 
 
 @asynchronous
@@ -551,3 +556,113 @@ def run_one_turn(folder: Path, failpoint: str = "") -> int:
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
+
+
+# A disk that is full
+
+# More than what is left in the last pages of a database.
+LONG = "word " * 50_000
+
+
+def fill(engine: OpenDesk) -> None:
+    """Let the database grow no further, as on a full disk."""
+    engine.database.row("PRAGMA max_page_count = 1")
+
+
+def free(engine: OpenDesk) -> None:
+    engine.database.row("PRAGMA max_page_count = 1000000")
+
+
+@asynchronous
+async def test_a_message_that_cannot_be_written_down_is_refused_and_the_next_one_taken(
+    tmp_path: Path,
+) -> None:
+    desk = Desk.at(tmp_path)
+    async with desk.open() as engine:
+        fill(engine)
+        with pytest.raises(Retry, match="full"):
+            await engine.say(LONG)
+        free(engine)
+        await engine.say("what is open?")
+        assert (await engine.answered(KEY)).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("acted", [False, True])
+@asynchronous
+async def test_an_answer_that_cannot_be_recorded_ends_nothing_and_is_dealt_with_later(
+    tmp_path: Path, *, acted: bool
+) -> None:
+    desk = Desk.at(tmp_path)
+    runner = desk.scripted()
+    assert isinstance(desk.clock, VirtualClock)
+    async with desk.open() as engine:
+        await engine.say("think")
+        run = await runner.spawned.get()
+        fill(engine)
+        if acted:
+            run.uses("Write")
+        run.ends(LONG)
+        await settled(lambda: runner.running == 0)
+        record = engine.turns.by_key(KEY)
+        assert record is not None
+        assert record.state is TurnState.RUNNING
+        free(engine)
+        again = asyncio.create_task(desk.clock.advance(10))
+        if not acted:
+            run = await runner.spawned.get()
+            run.ends("Short.")
+        record = await engine.answered(KEY)
+        await again
+    assert record.outcome is (Outcome.INTERRUPTED if acted else Outcome.DONE)
+
+
+@asynchronous
+async def test_messages_that_cannot_become_a_turn_become_one_later(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    desk.chats.coalesce = 1.0
+    runner = desk.scripted()
+    assert isinstance(desk.clock, VirtualClock)
+    async with desk.open() as engine:
+        await engine.say(LONG)
+        fill(engine)
+        await desk.clock.advance(2)
+        assert engine.turns.by_key(KEY) is None
+        free(engine)
+        await desk.clock.advance(10)
+        run = await runner.spawned.get()
+        run.ends()
+        assert (await engine.answered(KEY)).outcome is Outcome.DONE
+
+
+@asynchronous
+async def test_a_reply_whose_delivery_cannot_be_recorded_is_shown_once(tmp_path: Path) -> None:
+    class Full:
+        """A channel whose engine's database is read-only when it has shown a reply."""
+
+        platform = "console"
+        coalesce = 0.0
+
+        def __init__(self) -> None:
+            self.shown: list[str] = []
+            self.engine: OpenDesk | None = None
+
+        async def deliver(self, reply: Reply) -> bool:
+            assert self.engine is not None
+            self.shown.append(reply.text)
+            self.engine.database.row("PRAGMA query_only = ON")
+            return True
+
+    desk = Desk.at(tmp_path)
+    channel = Full()
+    desk.channels["console"] = channel
+    assert isinstance(desk.clock, VirtualClock)
+    async with desk.open() as engine:
+        channel.engine = engine
+        await engine.say("/status")
+        await settled(lambda: bool(channel.shown))
+        await desk.clock.advance(1)
+        assert engine.database.rows("SELECT * FROM outbox WHERE delivered_at IS NULL")
+        engine.database.row("PRAGMA query_only = OFF")
+        await desk.clock.advance(10)
+        await settled(lambda: not engine.database.rows("SELECT * FROM outbox WHERE delivered_at IS NULL"))
+    assert channel.shown == ["All is well."]

@@ -1,5 +1,5 @@
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions.prompt import DEEPEST_IMPORT, imports, instructions
@@ -64,6 +64,17 @@ def test_an_import_that_the_scope_may_not_read_is_left_out_and_said_so() -> None
     text = told(CLAUDE="@private/diary.md", private__diary="secret")
     assert "secret" not in text
     assert "private/diary.md (imported by CLAUDE.md) was left out: this session may not read it." in text
+
+
+def test_a_standing_file_that_the_scope_hides_is_left_out_with_what_it_imports() -> None:
+    policy = replace(POLICY, except_=("claude.md",))
+    text = told(policy, CLAUDE="secret @more.md", more="also secret")
+    assert "secret" not in text
+    assert "CLAUDE.md was left out: this session may not read it." in text
+    assert told(replace(POLICY, except_=("CLAUDE.md",))) == "Answer in Dutch."
+    local = Notes({"CLAUDE.md": "Everyone.", "CLAUDE.local.md": "secret"})
+    assert "secret" not in instructions(replace(POLICY, except_=("CLAUDE.*",)), local, [])
+    assert "Everyone." in instructions(replace(POLICY, except_=("CLAUDE.local.md",)), local, [])
 
 
 def test_a_cycle_of_imports_ends() -> None:

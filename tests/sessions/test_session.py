@@ -92,8 +92,9 @@ async def test_a_refused_change_is_said_in_the_reply_and_the_rest_is_published(t
         record = await engine.answered(KEY)
         await engine.pushed()
     (reply,) = desk.chats.shown
-    assert reply.text.startswith("Added to [[CLAUDE]].\nAdded to [[Inbox]].\n\nNot published:\n- CLAUDE.md: ")
+    assert reply.text.startswith("Not all of this is in the vault.\n\nNot published:\n- CLAUDE.md: ")
     assert "only a human" in reply.text
+    assert reply.text.endswith("\n\nAdded to [[CLAUDE]].\nAdded to [[Inbox]].")
     assert record.outcome is Outcome.DONE
     assert git(desk.remote, "ls-tree", "--name-only", "main").split() == ["Garden.md", "Inbox.md"]
     assert "- fine" in desk.at_remote("Inbox.md")
@@ -291,11 +292,16 @@ async def test_what_a_human_changed_meanwhile_is_joined_and_the_same_note_is_par
         await engine.sync.look()
         run.write("Inbox.md", "again by the agent")
         run.ends("Written.")
-        await engine.answered("console/owner/2")
+        record = await engine.answered("console/owner/2")
         await engine.pushed()
     assert desk.at_remote("Garden.md") == "by a human"
     assert desk.at_remote("Inbox.md") == "by a human"
-    assert desk.chats.shown[-1].text.endswith("so a human has to look:\n- Inbox.md")
+    assert record.commit is not None
+    text = desk.chats.shown[-1].text
+    assert text.startswith("Nothing of this is in the vault.\n\nSomebody else changed")
+    show = f"git --git-dir=vault.git show {record.commit[:12]}"
+    assert f"- Inbox.md\nWhat the session made of them: {show}" in text
+    assert text.endswith("\n\nWritten.")
 
 
 @asynchronous

@@ -174,3 +174,14 @@ def test_a_note_cannot_take_the_place_of_a_folder_that_keeps_content(
     )
     assert written.commit is None
     assert [refused.path for refused in written.refused] == ["x.md"]
+
+
+@pytest.mark.parametrize(("gone", "files", "held"), [(10, 19, True), (10, 20, False), (9, 9, False)])
+def test_deleting_ten_files_that_are_more_than_half_is_left_to_a_human(
+    gone: int, files: int, held: bool
+) -> None:
+    paths = tuple(f"{number}.md" for number in range(gone))
+    selection = select(Changes(written=("new.md",), deleted=paths, files=files), POLICY)
+    assert selection.written == ("new.md",)
+    assert selection.deleted == (() if held else paths)
+    assert [refusal.path for refusal in selection.refused] == ["the deletion of 10 files"] * held

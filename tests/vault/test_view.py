@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from support.leased import lease
+from support.nested import nest
+from vaultloop.model.errors import Stalled
 from vaultloop.vault.repository import Repository
-from vaultloop.vault.view import LARGEST_FILE, Changes, View, blob_id
+from vaultloop.vault.view import DEEPEST, LARGEST_FILE, Changes, NotOrdinaryError, View, blob_id
 from vaultloop.vault.views import Views
 
 
@@ -107,3 +109,41 @@ def test_special_and_oversize_files_and_bad_names_are_refused(views: Views, repo
 
 def test_blob_ids_are_those_of_git(repository: Repository) -> None:
     assert blob_id(b"hello\n") == repository.write_blob(b"hello\n")
+
+
+def test_folders_without_end_are_refused_where_they_become_too_deep(
+    views: Views, repository: Repository
+) -> None:
+    view = lease(views, repository, {"a.md": "1"})
+    nest(view.folder / "d", 1500)
+    (refusal,) = view.changes().refused
+    assert refusal.reason == "it lies too deep"
+    assert refusal.path.count("/") == DEEPEST
+    views.discard(view)
+    assert not view.home.exists()
+
+
+def test_a_note_that_lies_too_deep_is_in_no_view(views: Views, repository: Repository) -> None:
+    deep = "d/" * DEEPEST + "a.md"
+    view = lease(views, repository, {"b.md": "1", deep: "2"})
+    assert list(view.base) == ["b.md"]
+    assert view.changes() == Changes()
+
+
+@pytest.mark.parametrize("left", ["nothing", "a link", "another folder", "a file"])
+def test_a_view_that_is_not_in_its_place_any_more_says_nothing_about_what_was_deleted(
+    views: Views, repository: Repository, left: str
+) -> None:
+    view = lease(views, repository, {"a.md": "1", "b.md": "2"})
+    view.folder.rename(view.home / "elsewhere")
+    match left:
+        case "a link":
+            view.folder.symlink_to(view.home / "elsewhere")
+        case "another folder":
+            view.folder.mkdir()
+        case "a file":
+            view.folder.touch()
+    with pytest.raises(Stalled, match="moved, removed or replaced"):
+        view.changes()
+    with pytest.raises(NotOrdinaryError):
+        view.read("a.md")

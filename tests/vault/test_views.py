@@ -1,14 +1,24 @@
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from support.leased import EVERYTHING, NOW, commit, contents, lease
+from support.nested import nest
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.vault.files import Entry
 from vaultloop.vault.repository import Repository
+from vaultloop.vault.revision import RevisionFiles
 from vaultloop.vault.view import Changes
 from vaultloop.vault.views import KEPT_FOR, POOLED_PER_SCOPE, Views
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -167,3 +177,120 @@ def test_only_so_many_views_wait_for_a_scope(views: Views, repository: Repositor
     for view in leased:
         views.give_back(view, "owner")
     assert len(list((tmp_path / "state/pool").glob("*/*"))) == POOLED_PER_SCOPE
+
+
+def test_the_repository_is_held_for_a_few_files_at_a_time(views: Views, repository: Repository) -> None:
+    read = _Counting(repository.files(commit(repository, {f"{n}.md": "x" * 100_000 for n in range(30)})))
+    pieces: list[int] = []
+
+    def in_git(work: Callable[[], T]) -> T:
+        before = read.bytes
+        try:
+            return work()
+        finally:
+            pieces.append(read.bytes - before)
+
+    view = views.lease(read, EVERYTHING, in_git)
+    assert len(contents(view)) == 30
+    assert len(pieces) > 3
+    assert max(pieces) <= 1_200_000
+    assert sum(pieces) == read.bytes == 3_000_000
+
+
+def test_a_lease_that_broke_off_is_swept(views: Views, repository: Repository, tmp_path: Path) -> None:
+    files = repository.files(commit(repository, {f"{n}.md": "x" * 900_000 for n in range(5)}))
+    pieces = 0
+
+    def stops(work: Callable[[], T]) -> T:
+        nonlocal pieces
+        pieces += 1
+        if pieces == 3:
+            raise RuntimeError("the engine stops")
+        return work()
+
+    with pytest.raises(RuntimeError):
+        views.lease(files, EVERYTHING, stops)
+    [home] = (tmp_path / "state/views").iterdir()
+    assert views.reopen(home) is None
+    views.sweep([], NOW)
+    assert not home.exists()
+
+
+def test_views_that_are_leased_at_the_same_time_are_not_the_same(
+    views: Views, repository: Repository
+) -> None:
+    for view in [lease(views, repository, {"a.md": "1"}) for _ in range(POOLED_PER_SCOPE)]:
+        views.give_back(view, "owner")
+    files = repository.files(commit(repository, {"a.md": "last"}))
+    owner = threading.Lock()
+
+    def in_git(work: Callable[[], T]) -> T:
+        with owner:
+            return work()
+
+    with ThreadPoolExecutor(8) as threads:
+        leased = list(threads.map(lambda _: views.lease(files, EVERYTHING, in_git), range(8)))
+    assert len({view.home for view in leased}) == 8
+    assert all(contents(view) == {"a.md": "last"} for view in leased)
+
+
+class _Counting:
+    """Files of a revision, and how many bytes of them were read."""
+
+    def __init__(self, files: RevisionFiles) -> None:
+        self._files = files
+        self.revision, self.tree_id = files.revision, files.tree_id
+        self.under, self.entry = files.under, files.entry
+        self.bytes = 0
+
+    def read(self, entry: Entry) -> bytes:
+        data = self._files.read(entry)
+        self.bytes += len(data)
+        return data
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"revision": "x", "place": [1, 2], "files": {"a.md": 7}}',
+        '{"revision": "x", "place": [1], "files": {}}',
+        '{"revision": null, "place": [1, 2], "files": {}}',
+        '{"revision": "x", "place": [1, 2], "files": {"../../a": ["x", false, [1, 2, 3, 4]]}}',
+    ],
+)
+def test_a_manifest_that_was_tampered_with_makes_a_view_unusable(
+    views: Views, repository: Repository, manifest: str
+) -> None:
+    view = lease(views, repository, {"a.md": "1"})
+    (view.home / "manifest.json").write_text(manifest)
+    assert views.reopen(view.home) is None
+
+
+def test_a_pipe_in_the_place_of_the_manifest_is_not_waited_for(views: Views, repository: Repository) -> None:
+    view = lease(views, repository, {"a.md": "1"})
+    (view.home / "manifest.json").unlink()
+    os.mkfifo(view.home / "manifest.json")
+    assert views.reopen(view.home) is None
+
+
+def test_a_returned_view_whose_folder_was_replaced_is_not_used_again(
+    views: Views, repository: Repository
+) -> None:
+    view = lease(views, repository, {"a.md": "1"})
+    view.folder.rename(view.home / "elsewhere")
+    view.folder.symlink_to(view.home / "elsewhere")
+    views.give_back(view, "owner")
+    assert contents(lease(views, repository, {"b.md": "2"})) == {"a.md": "1", "b.md": "2"}
+
+
+def test_nothing_that_lies_among_the_views_hinders_a_sweep(views: Views, tmp_path: Path) -> None:
+    nest(tmp_path / "state/views/deep", 1500)
+    (tmp_path / "state/views/file").touch()
+    (tmp_path / "state/pool").mkdir()
+    (tmp_path / "state/pool/file").touch()
+    views.sweep(set(), NOW)
+    assert list((tmp_path / "state/views").iterdir()) == []

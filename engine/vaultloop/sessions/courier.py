@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping
 
 from vaultloop.aio.bell import Bell
@@ -28,6 +29,8 @@ class Courier:
         self._clock = clock
         self._bell = Bell()
         self._busy: set[tuple[str, str]] = set()
+        # Keys of replies that were taken but could not be recorded so: they are not offered a second time.
+        self._taken: set[str] = set()
         self._pause = FIRST_PAUSE
         self._pausing = False
 
@@ -42,19 +45,32 @@ class Courier:
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._bell.heard()
-                for chat in self._outbox.waiting():
+                for chat in self._waiting(group):
                     if chat not in self._busy:
                         self._busy.add(chat)
                         group.create_task(self._serve(group, *chat), name="courier")
 
+    def _waiting(self, group: asyncio.TaskGroup) -> list[tuple[str, str]]:
+        try:
+            return self._outbox.waiting()
+        except sqlite3.OperationalError as error:
+            log.error("the replies that are owed cannot be read: %s", error)
+            self._come_back(group)
+            return []
+
     async def _serve(self, group: asyncio.TaskGroup, channel: str, chat: str) -> None:
         try:
             while reply := self._outbox.next(channel, chat):
-                if not await self._handed_over(reply):
+                if reply.key not in self._taken and not await self._handed_over(reply):
                     self._come_back(group)
                     return
                 reached(Failpoint.REPLY_DELIVERED)
+                self._taken.add(reply.key)
                 self._outbox.delivered(reply.key, self._clock.now())
+                self._taken.discard(reply.key)
+        except sqlite3.OperationalError as error:
+            log.error("a reply of %s cannot be recorded as delivered: %s", channel, error)
+            self._come_back(group)
         finally:
             self._busy.discard((channel, chat))
 

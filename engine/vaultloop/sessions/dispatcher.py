@@ -6,8 +6,11 @@ follows reads the queue from the database. What a crash leaves behind is therefo
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+import sqlite3
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 from vaultloop.aio.bell import Bell
@@ -15,15 +18,21 @@ from vaultloop.aio.clock import sleep
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.component import Channel
 from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Trigger, Turn, new_turn_id
-from vaultloop.model.errors import Denied, Stalled
+from vaultloop.model.errors import Denied, Retry, Stalled
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions import commands
 from vaultloop.sessions.courier import Courier
-from vaultloop.sessions.session import Services, Session, restore
+from vaultloop.sessions.publication import restore
+from vaultloop.sessions.services import Services
+from vaultloop.sessions.session import Session
 from vaultloop.state.inbox import Fate, answer_key
 from vaultloop.state.turns import TurnRecord, TurnState
 
 log = logging.getLogger(__name__)
+
+# How long what could not be recorded waits for the next try (seconds): the first time, and at most.
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
 
 
 @dataclass(slots=True)
@@ -110,7 +119,9 @@ class Dispatcher:
     async def _recover(self) -> None:
         for record in self._turns.unfinished():
             if record.state is TurnState.RUNNING:
-                await self._session(record.id).recover()
+                # Where it cannot be recorded now, the session does it when its turn comes.
+                with suppress(sqlite3.OperationalError):
+                    await self._session(record.id).recover()
         unpublished = (r for r in self._turns.unfinished() if r.state is not TurnState.PUBLISHED)
         in_use = {record.view for record in unpublished if record.view}
         await asyncio.to_thread(self._services.views.sweep, in_use, self._clock.now())
@@ -130,8 +141,16 @@ class Dispatcher:
         self._queue_bell.ring()
 
     async def receive(self, message: Message) -> None:
-        """Take `message` durably and act on it. The same message twice is taken once."""
-        if not self._inbox.take(message, self._clock.now()):
+        """Take `message` durably and act on it. The same message twice is taken once.
+
+        Raises:
+            Retry: it could not be written down, so it is not taken.
+        """
+        try:
+            new = self._inbox.take(message, self._clock.now())
+        except sqlite3.OperationalError as error:
+            raise Retry(f"What you said cannot be written down ({error}). Say it again later.") from error
+        if not new:
             return
         reached(Failpoint.MESSAGE_RECEIVED)
         if self._begun:
@@ -194,6 +213,17 @@ class Dispatcher:
 
     def _dispatch(self, message: Message) -> None:
         try:
+            self._decide(message)
+        except sqlite3.OperationalError as error:
+            log.error("a message cannot be settled (%s); next try in %.0f s", error, FIRST_PAUSE)
+            self._spawn(self._dispatch_after(FIRST_PAUSE, message), "message, once more")
+
+    async def _dispatch_after(self, seconds: float, message: Message) -> None:
+        await sleep(self._clock, seconds)
+        self._dispatch(message)
+
+    def _decide(self, message: Message) -> None:
+        try:
             policy = self._services.guard.admit(message)
         except Denied as error:
             self._answer(message, Fate.REFUSED, str(error))
@@ -209,6 +239,8 @@ class Dispatcher:
         try:
             with self._services.database.transaction():
                 self._answer(message, Fate.COMMAND, commands.answer(name, message, policy, self._answers))
+        except sqlite3.OperationalError:
+            raise
         except Exception as error:
             # A command that cannot be carried out must not be found waiting again after each restart.
             log.exception("the command /%s failed", name)
@@ -255,6 +287,15 @@ class Dispatcher:
             return
         if burst.timer:
             burst.timer.cancel()
+        try:
+            self._queue(conversation, burst)
+        except sqlite3.OperationalError as error:
+            # They stay together, and are joined by what is said meanwhile.
+            log.error("a message cannot become a turn (%s); next try in %.0f s", error, FIRST_PAUSE)
+            self._bursts[conversation] = burst
+            burst.timer = self._spawn(self._flush_after(FIRST_PAUSE, conversation), "burst, once more")
+
+    def _queue(self, conversation: str, burst: Burst) -> None:
         first, *_ = burst.messages
         turn = Turn(
             id=new_turn_id(self._clock.now()),
@@ -278,7 +319,8 @@ class Dispatcher:
         here = [record for record in self._turns.unfinished() if _concerns(record, message, policy)]
         waiting = [record for record in here if record.state in (TurnState.QUEUED, TurnState.RUNNING)]
         for record in waiting:
-            self._spawn(self.cancel(record.turn.key, Outcome.CANCELLED), "cancel")
+            cancel = partial(self.cancel, record.turn.key, Outcome.CANCELLED)
+            self._spawn(self._persistently("/cancel", cancel), "cancel")
         if not waiting:
             return "Nothing is running for this chat."
         return "Cancelling what runs." if len(waiting) == 1 else f"Cancelling {len(waiting)} turns."
@@ -300,7 +342,25 @@ class Dispatcher:
         while True:
             await self._queue_bell.heard()
             if self._begun:
-                self._start_what_may_run()
+                await self._persistently("the queue of turns", self._look)
+
+    async def _look(self) -> None:
+        self._start_what_may_run()
+
+    async def _persistently(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`; where it fails, because the records cannot be written say, again later.
+
+        Nothing that fails here ends the engine: the record says from where to go on.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await work()
+                return
+            except Exception:
+                log.exception("%s failed; next try in %.0f s", name, pause)
+                await sleep(self._clock, pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
 
     def _start_what_may_run(self) -> None:
         """One look at the queue: the oldest turn of each idle conversation, as many as the limit allows."""
@@ -324,7 +384,7 @@ class Dispatcher:
 
     async def _run(self, session: Session, turn_id: str) -> None:
         try:
-            await session.run()
+            await self._persistently(f"session {turn_id}", session.run)
         finally:
             del self._active[turn_id]
             self._ended(turn_id)

@@ -28,7 +28,7 @@ def instructions(policy: Policy, files: Files, contributors: Sequence[Contributo
     parts = [policy.instructions, *(contributor.contribute(policy) for contributor in contributors)]
     context = Context(policy, files)
     for name in CONTEXT_FILES:
-        parts.extend(context.included(name))
+        parts.extend(context.standing(name))
     return "\n\n".join(text for part in parts if (text := part.strip()))
 
 
@@ -39,6 +39,13 @@ class Context:
         self._policy = policy
         self._files = files
         self._seen: set[str] = set()
+
+    def standing(self, path: str) -> Iterator[str]:
+        """One of the files that every session is told without being granted it, unless `except` names it."""
+        if not self._policy.hides(path):
+            yield from self.included(path)
+        elif self._files.entry(path):
+            yield f"{path} was left out: this session may not read it."
 
     def included(self, path: str, depth: int = 0) -> Iterator[str]:
         """The text of a file and of all that it imports; nothing if it is not there or was given before."""

@@ -8,106 +8,28 @@ was cut off is looked at first (`recover`).
 
 import asyncio
 import logging
-import os
 import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.failpoint import Failpoint, reached
-from vaultloop.model.cell import Cell, Result, Run, Runner, Task
-from vaultloop.model.component import Contributor, Guard
+from vaultloop.model.cell import Cell, Result, Run, Task
 from vaultloop.model.conversation import AgentDefaults, Outcome, Reply
-from vaultloop.model.errors import Denied, Retry, Stalled, VaultloopError
+from vaultloop.model.errors import Denied, Stalled, VaultloopError
 from vaultloop.model.policy import Audience, Policy
-from vaultloop.model.status import Confinement
 from vaultloop.sessions.prompt import instructions
-from vaultloop.state.database import Database
-from vaultloop.state.inbox import Inbox
-from vaultloop.state.outbox import Outbox
-from vaultloop.state.turns import TurnRecord, Turns, TurnState
-from vaultloop.vault.publish import Audit, Selection, select, write_commit
-from vaultloop.vault.repository import Identity
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.sync import Sync
-from vaultloop.vault.view import Refusal, View
-from vaultloop.vault.views import Views
+from vaultloop.sessions.publication import Publication, kept_hint
+from vaultloop.sessions.services import Services, SessionLog
+from vaultloop.state.turns import TurnRecord, TurnState
+from vaultloop.vault.debris import clear_away
+from vaultloop.vault.files import Files
+from vaultloop.vault.view import View
 
 # All that a program in a cell gets of the engine's own environment.
 INHERITED = ("PATH", "LANG", "TZ")
-
-# In whose name the engine commits for a session; who it really was, its signature says.
-AUTHOR = Identity("Vaultloop", "vaultloop@localhost")
-
-# How often publishing is tried while another git process is in the way.
-PUBLISH_TRIES = 5
-
-
-class SessionLog(logging.LoggerAdapter[logging.Logger]):
-    """Every line of a session names it, and says so when nothing holds its process in."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        extra = dict(self.extra or {})
-        mark = "UNCONFINED " if extra["confinement"] == Confinement.UNCONFINED else ""
-        return f"{mark}session {extra['session']}: {msg}", {**kwargs, "extra": extra}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What sessions work with.
-
-    Attributes:
-        state: the state directory; views and homes lie in it.
-        author: in whose name commits for sessions are made.
-        author: in whose name the engine commits for a session; who it really was, its signature says.
-        runner: the agent program that the defaults note chose.
-        on_published: rings the bell of the state flow; called after a commit came onto the branch.
-        on_owed: there is a new reply in the outbox.
-        environment: of the engine; next to nothing of it reaches a session.
-    """
-
-    state: Path
-    database: Database
-    sync: Sync
-    signer: Signer
-    author: Identity = AUTHOR
-    guard: Guard
-    contributors: Sequence[Contributor]
-    runner: Callable[[AgentDefaults], Runner]
-    confinement: Confinement
-    clock: Clock
-    on_published: Callable[[], None]
-    on_owed: Callable[[], None]
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-
-    @property
-    def turns(self) -> Turns:
-        return Turns(self.database)
-
-    @property
-    def inbox(self) -> Inbox:
-        return Inbox(self.database)
-
-    @property
-    def outbox(self) -> Outbox:
-        return Outbox(self.database)
-
-    @property
-    def views(self) -> Views:
-        return Views(self.state)
-
-    @property
-    def cells(self) -> Path:
-        """Where homes and scratch folders of running sessions lie."""
-        return self.state.absolute() / "cells"
-
-    def sweep_cells(self) -> None:
-        """Remove homes that a crash left behind."""
-        shutil.rmtree(self.cells, ignore_errors=True)
 
 
 class Session:
@@ -119,6 +41,8 @@ class Session:
         self._turns = services.turns
         self._defaults = defaults
         self._stop: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        # What the record should say of a tool that was used, even if it could not be written.
+        self._acted = False
         extra = {"session": turn_id, "confinement": services.confinement}
         self._log = SessionLog(logging.getLogger(__name__), extra)
 
@@ -128,14 +52,23 @@ class Session:
             self._stop.set_result(outcome)
 
     async def run(self) -> None:
-        """Bring the turn to its outcome from wherever it is."""
+        """Bring the turn to its outcome from wherever it is.
+
+        Raises:
+            sqlite3.OperationalError: the records cannot be written now; call it again later.
+        """
         try:
+            if self._record.state is TurnState.RUNNING:
+                await self.recover()
             if self._record.state is TurnState.QUEUED:
                 await self._work()
             if self._record.state is TurnState.ANSWERED:
                 await self._publish()
             if self._record.state is TurnState.PUBLISHED:
                 self._finish()
+        except sqlite3.OperationalError:
+            # No outcome can be recorded either.
+            raise
         except VaultloopError as error:
             await self.give_up(Outcome.FAILED, str(error))
         except Exception as error:
@@ -146,7 +79,7 @@ class Session:
 
     async def recover(self) -> None:
         """Decide about a run that a crash or a stop of the engine cut off."""
-        if self._record.acted:
+        if self._record.acted or self._acted:
             self._log.warning("was interrupted and may have acted: not run again by itself")
             await self.give_up(Outcome.INTERRUPTED)
         else:
@@ -193,17 +126,19 @@ class Session:
         return self._services.guard.policy(record.turn.scope)
 
     async def _lease(self, policy: Policy) -> tuple[View, str]:
-        """A view of the newest revision, and what its session is told; made in the git thread."""
-        services = self._services
+        """A view of the newest revision, and what its session is told."""
+        services, sync = self._services, self._services.sync
 
-        def lease() -> tuple[View, str]:
-            repository = services.sync.repository
-            if repository.head is None:
+        def newest() -> tuple[Files, str]:
+            head = sync.repository.head
+            if head is None:
                 raise Stalled("The vault is empty.", cure="Commit a note, or run `vaultloop init`.")
-            files = repository.files(repository.head)
-            return services.views.lease(files, policy), instructions(policy, files, services.contributors)
+            files = sync.repository.files(head)
+            return files, instructions(policy, files, services.contributors)
 
-        return await services.sync.git(lease)
+        files, told = await sync.git(newest)
+        # Not in the git thread: it takes long, and others wait there to publish.
+        return await asyncio.to_thread(services.views.lease, files, policy, sync.git_from_thread), told
 
     async def _ask(self, policy: Policy, view: View, told: str) -> Result | Outcome:
         runner = self._services.runner(self._defaults)
@@ -246,6 +181,7 @@ class Session:
     async def _follow(self, run: Run) -> Result:
         async for use in run.events():
             if not use.reads_only:
+                self._acted = True
                 self._turns.mark_acted(self._id)
         result = await run.result()
         self._turns.account(self._id, model=result.model, cost_usd=result.cost_usd)
@@ -264,24 +200,26 @@ class Session:
         try:
             yield Cell(view.folder, home, scratch, environment, policy)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            clear_away(place)
 
     # From answered to ended
 
     async def _publish(self) -> None:
         record = self._record
-        view = self._services.views.reopen(Path(record.view or ""))
+        view = await asyncio.to_thread(self._services.views.reopen, Path(record.view or ""))
         if view is None:
             raise Stalled("The folder in which the session worked is gone; its changes are lost.", cure="")
         policy = self._services.guard.policy(record.turn.scope)
-        detail = await Publication(record, self._services, self._log).publish(view, policy)
-        self._turns.publish(self._id, detail)
+        published = await Publication(record, self._services, self._log).publish(view, policy)
+        self._turns.publish(self._id, published.warning)
         reached(Failpoint.PUBLISH_RECORDED)
-        await asyncio.to_thread(self._services.views.give_back, view, record.turn.scope)
+        with suppress(OSError):
+            # What is published is published: if its folder cannot be used again, a sweep takes it away.
+            await asyncio.to_thread(self._services.views.give_back, view, record.turn.scope)
 
     def _finish(self) -> None:
         record = self._record
-        text = "\n\n".join(part for part in (record.reply, record.detail) if part)
+        text = record.told
         if not text and record.turn.trigger.kind == "message":
             text = "Done. (There was nothing to say.)"
         self._end(Outcome.DONE, text, record.detail)
@@ -292,26 +230,38 @@ class Session:
         `why` goes on the record; `said` is told instead where it is given.
         """
         record = self._record
-        hint = _KEPT.format(record.id) if await self._set_aside(record) else ""
+        hint = kept_hint(record.id) if await self._set_aside(record) else ""
         told = (why if said is None else said) or _SENTENCES[outcome]
-        # An answer that is there is told, even if what belongs to it could not be published.
-        text = "\n\n".join(part for part in (record.reply, f"{told} {hint}".strip()) if part)
+        # An answer that is there is told, after what came of it.
+        text = "\n\n".join(part for part in (f"{told} {hint}".strip(), record.reply) if part)
         detail = f"{why or _SENTENCES[outcome]} {hint}".strip()
         self._end(outcome, "" if outcome is Outcome.REPLACED else text, detail)
 
     async def _set_aside(self, record: TurnRecord) -> bool:
-        """Keep the view of a session that is not published, if there is anything in it to keep."""
+        """Keep the view of a session that is not published; whether there is anything in it to publish."""
         views = self._services.views
-        view = views.reopen(Path(record.view)) if record.view else None
+        view = await asyncio.to_thread(views.reopen, Path(record.view)) if record.view else None
         if view is None:
             # Perhaps a crash came after it was set aside and before the outcome.
-            return views.kept(record.id) is not None
-        changed = bool(await asyncio.to_thread(view.changes))
-        if changed:
-            views.keep(view, record.id, self._services.clock.now())
-        else:
-            await asyncio.to_thread(views.give_back, view, record.turn.scope)
-        return changed
+            return await asyncio.to_thread(views.kept, record.id) is not None
+        try:
+            changed = bool(await asyncio.to_thread(view.changes))
+            if not changed:
+                await asyncio.to_thread(views.give_back, view, record.turn.scope)
+                return False
+        except Exception:
+            # Whatever a session left there, its turn gets an outcome; a human may still look at the folder.
+            self._log.exception("what it left cannot be read")
+            changed = False
+        return await asyncio.to_thread(self._keep, view) and changed
+
+    def _keep(self, view: View) -> bool:
+        try:
+            self._services.views.keep(view, self._id, self._services.clock.now())
+        except OSError:
+            self._log.exception("what it left cannot be kept")
+            return False
+        return True
 
     def _end(self, outcome: Outcome, text: str, detail: str) -> None:
         """The outcome and the last word, both or none."""
@@ -326,97 +276,6 @@ class Session:
         self._services.on_owed()
 
 
-class Publication:
-    """The way of one session's changes into the vault; it may be walked again from any step."""
-
-    def __init__(self, record: TurnRecord, services: Services, log: SessionLog) -> None:
-        self._record = record
-        self._services = services
-        self._log = log
-
-    async def publish(self, view: View, policy: Policy) -> str:
-        """Bring what `policy` grants onto the branch; says, for people, what was left out."""
-        selection = select(await asyncio.to_thread(view.changes), policy)
-        refused = list(selection.refused)
-        parked: tuple[str, ...] = ()
-        commit = self._record.commit
-        if commit is None and selection.paths:
-            commit, refused_late = await self._write(view, selection)
-            refused += refused_late
-        if commit is not None:
-            parked = await self._integrate(commit)
-        return _left_out(refused, parked)
-
-    async def _write(self, view: View, selection: Selection) -> tuple[str | None, tuple[Refusal, ...]]:
-        record, services = self._record, self._services
-        audit = Audit(
-            session=record.id,
-            scope=record.turn.scope,
-            trigger=record.turn.trigger,
-            policy=record.policy or "",
-            model=record.model,
-            cost_usd=record.cost_usd,
-        )
-        written = await services.sync.git(
-            lambda: write_commit(
-                services.sync.repository,
-                view,
-                selection,
-                audit,
-                author=services.author,
-                signer=services.signer,
-                at=services.clock.now(),
-            )
-        )
-        if written.commit is not None:
-            # Before a branch moves: after a crash this commit is brought in, not made a second time.
-            services.turns.record_commit(record.id, written.commit)
-            reached(Failpoint.COMMIT_RECORDED)
-        return written.commit, written.refused
-
-    async def _integrate(self, commit: str) -> tuple[str, ...]:
-        """Onto the branch, and on its way to the remote; the paths that have to wait for a human."""
-        for left in reversed(range(PUBLISH_TRIES)):
-            try:
-                integrated = await self._services.sync.integrate(commit)
-                break
-            except Retry as error:
-                if not left:
-                    raise
-                self._log.info("publishing waits: %s", error)
-                await sleep(self._services.clock, error.after)
-        else:
-            raise AssertionError("the last try returns or raises")
-        self._log.info("published %s", commit[:12], extra={"commit": commit})
-        self._services.on_published()
-        return integrated.parked
-
-
-async def restore(session: str, services: Services) -> str:
-    """Publish what was kept of a session that ended without publishing; says what came of it.
-
-    Raises:
-        Stalled: nothing is kept of it.
-        Denied: its scope is not in force any more.
-    """
-    record, view = services.turns.get(session), services.views.kept(session)
-    if record is None or view is None:
-        raise Stalled(
-            f"Nothing is kept of session {session}.",
-            cure="`vaultloop sessions` lists sessions; what they wrote is kept for a week.",
-        )
-    policy = services.guard.policy(record.turn.scope)
-    log = SessionLog(logging.getLogger(__name__), {"session": session, "confinement": services.confinement})
-    left_out = await Publication(record, services, log).publish(view, policy)
-    await asyncio.to_thread(services.views.discard, view)
-    again = services.turns.get(session)
-    commit = again.commit if again else None
-    said = f"Published as {commit[:12]}." if commit else "There was nothing to publish."
-    return "\n\n".join(part for part in (said, left_out) if part)
-
-
-_KEPT = "What it wrote was not published; for a week the owner can publish it: vaultloop sessions restore {}"
-
 _SENTENCES = {
     Outcome.FAILED: "That did not work.",
     Outcome.INTERRUPTED: "The engine was stopped while it worked on this. Send /retry to run it again.",
@@ -424,13 +283,3 @@ _SENTENCES = {
     Outcome.TIMED_OUT: "It took longer than `stop-after` allows and was stopped.",
     Outcome.REPLACED: "A newer run took its place.",
 }
-
-
-def _left_out(refused: Sequence[Refusal], parked: Sequence[str]) -> str:
-    parts = []
-    if refused:
-        parts.append("Not published:\n" + "\n".join(f"- {refusal}" for refusal in refused))
-    if parked:
-        paths = "\n".join(f"- {path}" for path in parked)
-        parts.append(f"Somebody else changed these at the same time, so a human has to look:\n{paths}")
-    return "\n\n".join(parts)

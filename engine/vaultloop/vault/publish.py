@@ -23,6 +23,9 @@ ATTACHMENTS = frozenset(
 )
 WRITABLE_TYPES = frozenset({".md"}) | ATTACHMENTS
 
+# So many deletions are held back if they are also more than half of what the session saw.
+MANY = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -79,11 +82,20 @@ def select(changes: Changes, policy: Policy) -> Selection:
             refused.append(Refusal(path, reason))
         else:
             allowed[path] = None
+    deleted = tuple(path for path in changes.deleted if path in allowed)
+    if deleted and _clears_out(changes):
+        what = f"the deletion of {_counted(len(deleted), 'file')}"
+        refused.append(Refusal(what, "more than half of all it could see; a human has to delete so much"))
+        deleted = ()
     return Selection(
         written=tuple(path for path in changes.written if path in allowed),
-        deleted=tuple(path for path in changes.deleted if path in allowed),
+        deleted=deleted,
         refused=tuple(sorted(refused, key=str)),
     )
+
+
+def _clears_out(changes: Changes) -> bool:
+    return len(changes.deleted) >= MANY and 2 * len(changes.deleted) > changes.files
 
 
 def refusal(path: str, policy: Policy) -> str:

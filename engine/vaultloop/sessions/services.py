@@ -1,0 +1,88 @@
+"""What sessions work with: the parts of one engine, given to each of them; and how their log lines begin."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vaultloop.aio.clock import Clock
+from vaultloop.model.cell import Runner
+from vaultloop.model.component import Contributor, Guard
+from vaultloop.model.conversation import AgentDefaults
+from vaultloop.model.status import Confinement
+from vaultloop.state.database import Database
+from vaultloop.state.inbox import Inbox
+from vaultloop.state.outbox import Outbox
+from vaultloop.state.turns import Turns
+from vaultloop.vault.debris import clear_away
+from vaultloop.vault.repository import Identity
+from vaultloop.vault.signing import Signer
+from vaultloop.vault.sync import Sync
+from vaultloop.vault.views import Views
+
+# In whose name the engine commits for a session; who it really was, its signature says.
+AUTHOR = Identity("Vaultloop", "vaultloop@localhost")
+
+
+class SessionLog(logging.LoggerAdapter[logging.Logger]):
+    """Every line of a session names it, and says so when nothing holds its process in."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        extra = dict(self.extra or {})
+        mark = "UNCONFINED " if extra["confinement"] == Confinement.UNCONFINED else ""
+        return f"{mark}session {extra['session']}: {msg}", {**kwargs, "extra": extra}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What sessions work with.
+
+    Attributes:
+        state: the state directory; views and homes lie in it.
+        author: in whose name the engine commits for a session; who it really was, its signature says.
+        runner: the agent program that the defaults note chose.
+        on_published: rings the bell of the state flow; called after a commit came onto the branch.
+        on_owed: there is a new reply in the outbox.
+        environment: of the engine; next to nothing of it reaches a session.
+    """
+
+    state: Path
+    database: Database
+    sync: Sync
+    signer: Signer
+    author: Identity = AUTHOR
+    guard: Guard
+    contributors: Sequence[Contributor]
+    runner: Callable[[AgentDefaults], Runner]
+    confinement: Confinement
+    clock: Clock
+    on_published: Callable[[], None]
+    on_owed: Callable[[], None]
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def turns(self) -> Turns:
+        return Turns(self.database)
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(self.database)
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self.database)
+
+    @property
+    def views(self) -> Views:
+        return Views(self.state)
+
+    @property
+    def cells(self) -> Path:
+        """Where homes and scratch folders of running sessions lie."""
+        return self.state.absolute() / "cells"
+
+    def sweep_cells(self) -> None:
+        """Remove homes that a crash left behind."""
+        clear_away(self.cells)
