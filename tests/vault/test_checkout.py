@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from support.run import asynchronous
 from support.vault_clone import VaultClone
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import Retry
+from vaultloop.vault.checkout import INTENT_NAME
+from vaultloop.vault.ignore import TEMPORARY
+from vaultloop.vault.lock import GRACE, lock_of
 from vaultloop.vault.repository import Repository
 from vaultloop.vault.sync import BARE_NAME, Sync
 
@@ -118,6 +122,58 @@ def test_a_humans_edit_after_a_kill_survives_and_what_was_written_beside_it_is_n
     assert scene.text(head, "changed.md") == "human's"
     assert scene.text(head, "new/made.md") is None
     assert scene.text(head, "deleted.md") == "before"
+
+
+@pytest.mark.parametrize("content", ["", "{commit}\n"], ids=["empty", "written"])
+def test_the_lock_of_the_branch_that_a_kill_left_holds_nothing_up_for_ever(
+    scene: Scene, content: str
+) -> None:
+    assert scene.run(scene.answer, killed_at="files-written") == -signal.SIGKILL
+    lock = lock_of(scene.repository().path, "refs/heads/main")
+    lock.write_text(content.format(commit=scene.answer))
+    if scene.own_git:
+        # As young as it is, it may be the human's; what was written before it is not theirs to commit.
+        assert scene.run("look") == 0
+        assert scene.repository().head == scene.before
+        intent = scene.state / INTENT_NAME
+        for file, seconds in ((lock, GRACE + 1), (intent, GRACE + 2)):
+            os.utime(file, times=(time.time() - seconds,) * 2)
+    assert scene.run("look") == 0
+    assert not lock.exists()
+    assert scene.repository().head == scene.answer
+    assert scene.on_disk() == AFTER
+
+
+def test_half_a_file_that_a_kill_left_is_removed(scene: Scene) -> None:
+    assert scene.run(scene.answer, killed_at="files-written") == -signal.SIGKILL
+    half = scene.path / "new" / f"{TEMPORARY}1234.tmp"
+    half.write_text("aft")
+    assert scene.run("look") == 0
+    assert scene.on_disk() == AFTER
+
+
+def test_an_engine_that_starts_while_git_is_at_work_puts_right_later_what_a_kill_left(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, own_git=True)
+    assert scene.run(scene.answer, killed_at="branch-moved") == -signal.SIGKILL
+    lock = scene.path / ".git" / "index.lock"
+    lock.write_text("a human's git add")
+    assert scene.run("look") == 0
+    assert lock.exists()
+    lock.unlink()
+    assert scene.run("look") == 0
+    assert scene.human.git("status", "--porcelain") == ""
+
+
+def test_locks_of_the_engines_own_references_are_removed_at_its_start(scene: Scene) -> None:
+    lock = lock_of(scene.repository().path, "refs/vaultloop/remote/abc/main")
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    other = lock_of(scene.repository().path, "HEAD")
+    other.touch()
+    assert scene.run("look") == 0
+    assert not lock.exists()
+    # In the folder's own git it may be the human's.
+    assert other.exists() == scene.own_git
 
 
 @asynchronous

@@ -13,6 +13,7 @@ from support.run import asynchronous
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import Paused, Retry, Stalled
+from vaultloop.vault.settling import signature_of
 from vaultloop.vault.signing import Signer, author_class
 from vaultloop.vault.sync import Sync
 
@@ -40,6 +41,10 @@ class Desk:
 
     def read(self, path: str) -> str:
         return self.human.read(path)
+
+    def touched(self, sync: Sync, path: str) -> None:
+        """The watcher hears, by the turned clock, that a file was written just now."""
+        sync.settling.touched(path, signature_of((self.path / path).lstat()))
 
     def sync(self, remote: Path | None = None) -> Sync:
         return Sync(self.state, self.clock, folder=self.path, remote=str(remote) if remote else None)
@@ -696,3 +701,125 @@ async def test_one_edit_among_many_costs_what_one_edit_costs(desk: Desk) -> None
         await desk.settled(sync, "notes/3/3.md")
         assert sync.effort.stats - stats < 10
         assert sync.effort.trees - trees < 30
+
+
+# -- what is no ordinary file ------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_name_that_is_not_utf_8_is_left_out_and_said_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk.sync() as sync:
+        first = await desk.settled(sync, walk=True)
+        Path(os.fsdecode(os.fsencode(desk.path) + b"/f\xfcr.md")).write_text("odd")
+        desk.write("other.md", "two")
+        assert await desk.settled(sync, walk=True) != first
+        assert await _text(sync, "other.md") == "two"
+        assert not _paused(sync)
+    assert sum("not UTF-8" in message for message in caplog.messages) == 1
+
+
+@asynchronous
+async def test_a_pushed_name_that_is_not_utf_8_is_not_written_and_not_deleted(
+    own_git: Desk, tmp_path: Path
+) -> None:
+    origin = bare_repository(tmp_path / "vault.git")
+    own_git.human.git("remote", "add", "origin", str(origin))
+    own_git.human.push()
+    other = VaultClone.of(origin, tmp_path / "other")
+    Path(os.fsdecode(os.fsencode(other.path) + b"/f\xfcr.md")).write_text("odd")
+    other.save("note.md", "two")
+    pushed = other.commit()
+    other.push()
+    async with own_git.sync(origin) as sync:
+        assert await own_git.settled(sync, walk=True) == pushed
+        assert own_git.read("note.md") == "two"
+        assert not _paused(sync)
+
+
+@asynchronous
+async def test_a_pipe_where_a_commit_writes_is_not_waited_for(desk: Desk) -> None:
+    async with desk.sync() as sync:
+        base = await desk.settled(sync, walk=True)
+        os.mkfifo(desk.path / "answer.md")
+        done = await sync.integrate(await _answer(sync, base, {"answer.md": "42"}))
+        assert done.parked == ("answer.md",)
+
+
+# -- half-typed declarations -------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_half_typed_declaration_is_not_committed_for_the_sake_of_another_commit(desk: Desk) -> None:
+    async with desk.sync() as sync:
+        base = await desk.settled(sync, walk=True)
+        answer = await _answer(sync, base, {"agent/crons/digest.md": "weekly"})
+        desk.write("agent/crons/digest.md", "dai")
+        desk.touched(sync, "agent/crons/digest.md")
+        with pytest.raises(Retry, match=r"digest\.md is being edited"):
+            await sync.integrate(answer)
+        assert await _text(sync, "agent/crons/digest.md") == "daily"
+        await desk.clock.advance(SETTLE)
+        assert (await sync.integrate(answer)).parked == ("agent/crons/digest.md",)
+        assert await _text(sync, "agent/crons/digest.md") == "dai"
+
+
+# -- what holds the remote's commit up ---------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_pushed_commit_is_taken_once_what_was_staged_in_its_way_is_gone(
+    own_git: Desk, tmp_path: Path
+) -> None:
+    origin = bare_repository(tmp_path / "vault.git")
+    own_git.human.git("remote", "add", "origin", str(origin))
+    own_git.human.push()
+    other = VaultClone.of(origin, tmp_path / "other")
+    pushed = other.save("note.md", "two")
+    other.push()
+    async with own_git.sync(origin) as sync:
+        own_git.write("note.md", "staged")
+        own_git.human.git("add", "note.md")
+        own_git.write("note.md", "one")
+        await own_git.settled(sync, walk=True)
+        assert "cannot be written to the folder: note.md" in _paused(sync)
+        own_git.human.git("reset", "-q")
+        assert await sync.look((), poll=False) == pushed
+        assert not _paused(sync)
+        assert own_git.read("note.md") == "two"
+
+
+# -- locks that stay ---------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_lock_of_gits_that_stays_is_told_within_seconds(own_git: Desk) -> None:
+    async with own_git.sync() as sync:
+        first = await own_git.settled(sync, walk=True)
+        rung: list[bool] = []
+        sync.on_change = lambda: rung.append(True)
+        (own_git.path / ".git" / "index.lock").touch()
+        own_git.write("note.md", "two")
+        assert await own_git.settled(sync, "note.md") == first
+        await own_git.clock.advance(3)
+        assert rung
+        await sync.look(())
+        assert "index.lock" in _paused(sync)
+        (own_git.path / ".git" / "index.lock").unlink()
+        assert await sync.look(()) != first
+        assert not _paused(sync)
+
+
+@asynchronous
+async def test_a_branch_that_another_git_locked_is_told_and_no_failure(own_git: Desk) -> None:
+    async with own_git.sync() as sync:
+        first = await own_git.settled(sync, walk=True)
+        lock = own_git.path / ".git" / "refs" / "heads" / "main.lock"
+        lock.touch()
+        own_git.write("note.md", "two")
+        assert await own_git.settled(sync, "note.md") == first
+        assert "main.lock" in _paused(sync)
+        lock.unlink()
+        assert await sync.look(()) != first
+        assert not _paused(sync)

@@ -69,10 +69,35 @@ def test_our_own_lock_is_removed_after_a_crash_and_gits_is_not(human: VaultClone
     assert not lock.exists()
 
 
+def test_a_copy_that_was_being_written_in_a_crash_holds_up_nobody(human: VaultClone, index: Index) -> None:
+    (human.path / ".git" / "vaultloop-index.lock").touch()
+    with index.locked(None) as locked:
+        locked.stage("a.md", None)
+        locked.write()
+    assert human.git("ls-files") == "b.md"
+
+
 def test_an_index_that_cannot_be_read_is_said_and_left_as_it_is(human: VaultClone, index: Index) -> None:
     file = human.path / ".git" / "index"
     file.write_bytes(b"DIRC" + b"\0" * 40)
     with pytest.raises(Stalled, match="cannot be read"), index.locked(None):
         pass
     assert file.read_bytes() == b"DIRC" + b"\0" * 40
+    assert not (human.path / ".git" / "index.lock").exists()
+
+
+def test_the_lock_is_never_there_without_our_mark(
+    human: VaultClone, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    def link(source: Path, target: Path) -> None:
+        assert not target.exists()
+        seen.append(source.read_bytes())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vaultloop.vault.index.os.link", link)
+    with pytest.raises(KeyboardInterrupt), index.locked(None):
+        pass
+    assert seen == [b"vaultloop"]
     assert not (human.path / ".git" / "index.lock").exists()

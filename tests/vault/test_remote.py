@@ -61,6 +61,16 @@ def test_an_empty_remote_at_a_local_path_is_filled_polled_and_fetched(
     _round_trip(Remote(local.path, str(origin)), local)
 
 
+@pytest.mark.parametrize("address", ["{}", "file://{}"])
+def test_a_local_path_where_no_repository_is_is_named_with_the_cure(
+    address: str, local: Repository, tmp_path: Path
+) -> None:
+    for place in (tmp_path / "missing.git", tmp_path):
+        remote = Remote(local.path, address.format(place))
+        with pytest.raises(Retry, match=r"there is no git repository\. Make one \(git init --bare\)"):
+            remote.heads()
+
+
 def test_an_empty_remote_over_ssh_is_filled_polled_and_fetched(
     origin: Path, local: Repository, tmp_path: Path
 ) -> None:
@@ -191,8 +201,11 @@ def test_a_push_never_overwrites_what_others_pushed(origin: Path, local: Reposit
     human.push()
     with git_server(origin.parent) as server:
         remote = Remote(local.path, server.url("vault.git"))
+        ours = commit(local, None, {"note.md": "ours"})
+        with pytest.raises(RefusedError, match=f"is at {theirs}"):
+            remote.push(ours, "main")
         with pytest.raises(Retry, match="could not be pushed to"):
-            remote.push(commit(local, None, {"note.md": "ours"}), "main")
+            remote.push(ours, "main", over=theirs)
         assert remote.heads().branches == {"main": theirs}
 
 

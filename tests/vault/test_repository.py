@@ -97,3 +97,13 @@ def test_a_folder_whose_git_is_broken_is_refused_with_a_cure(tmp_path: Path) -> 
     (tmp_path / ".git").mkdir()
     with pytest.raises(Stalled, match="fsck"):
         Repository.in_folder(tmp_path)
+
+
+def test_what_git_locked_out_from_being_kept_is_to_be_tried_again(repository: Repository) -> None:
+    first = commit(repository, None, {"note.md": "1"})
+    (repository.path / "refs" / "vaultloop" / "parked").mkdir(parents=True)
+    (repository.path / "refs" / "vaultloop" / "parked" / "x.lock").touch()
+    with pytest.raises(Retry, match="could not write"):
+        repository.keep("parked/x", first)
+    repository.unlock(alone=False)
+    repository.keep("parked/x", first)

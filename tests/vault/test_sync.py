@@ -1,5 +1,6 @@
 """Branch and remote kept equal: what is taken, joined, pushed, and when sync stands still instead."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from support.ssh_server import ssh_server
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.status import PushState
+from vaultloop.vault import remote as remote_module
 from vaultloop.vault.remote import Credentials
 from vaultloop.vault.signing import Signer, author_class
 from vaultloop.vault.sync import Sync
@@ -478,3 +480,76 @@ async def test_a_sessions_commit_on_files_that_a_human_changed_meanwhile_is_park
         assert await _text(sync, "note.md") == "theirs"
         assert await _text(sync, "new.md") is None
         assert not _paused(sync)
+
+
+# -- between two polls -------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_branch_that_was_deleted_since_the_last_poll_is_not_made_again_by_a_push(
+    setting: Setting,
+) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        await sync.integrate(await _agent(sync, base, "agent.md", "mine"))
+        git(setting.origin, "update-ref", "-d", "refs/heads/main")
+        assert (await sync.push()).state is PushState.STRANDED
+        assert "gone" in _paused(sync)
+        assert await sync.git(sync.repository.kept, f"rescue/{base}") == base
+    assert git(setting.origin, "for-each-ref") == ""
+
+
+@asynchronous
+async def test_a_branch_that_was_set_back_since_the_last_poll_is_not_overwritten_by_a_push(
+    setting: Setting,
+) -> None:
+    older = setting.push("note.md", "one")
+    base = setting.push("note.md", "a secret")
+    async with setting.sync() as sync:
+        await sync.look()
+        await sync.integrate(await _agent(sync, base, "agent.md", "mine"))
+        git(setting.origin, "update-ref", "refs/heads/main", older)
+        assert (await sync.push()).state is PushState.STRANDED
+        assert "rewritten" in _paused(sync)
+        assert await sync.git(sync.repository.kept, f"rescue/{base}") == base
+    assert setting.remote_head == older
+
+
+@asynchronous
+async def test_a_transfer_that_does_not_end_is_given_up_and_is_trouble(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_module, "TRANSFER_TIMEOUT", -1.0)
+    setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        assert await sync.look() is None
+        assert "did not end and was given up" in (sync.remote_trouble or "")
+
+
+# -- names that are no text --------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_pushed_name_that_is_not_utf_8_stays_in_git_and_stops_nothing(setting: Setting) -> None:
+    base = setting.push("note.md", "one")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, "mine.md", "mine")
+        await sync.integrate(mine)
+        for odd in (b"f\xfcr.md", b"d\xe9j\xe0/vu.md"):
+            file = os.path.join(os.fsencode(setting.human.path), odd)
+            os.makedirs(os.path.dirname(file), exist_ok=True)
+            Path(os.fsdecode(file)).write_text("odd")
+        setting.human.commit()
+        setting.human.push()
+        head = await sync.look()
+        assert head is not None
+        assert not _paused(sync)
+        assert await _text(sync, "mine.md") == "mine"
+        files = await sync.git(lambda: [e.path for e in sync.repository.files(head).under("")])
+        assert files == ["mine.md", "note.md"]
+        assert (await sync.push()).state is PushState.PUSHED
+    names = git(setting.origin, "-c", "core.quotePath=true", "ls-tree", "-r", "--name-only", "main")
+    assert names.splitlines() == ['"d\\351j\\340/vu.md"', '"f\\374r.md"', "mine.md", "note.md"]
+    git(setting.origin, "fsck", "--strict")

@@ -1,17 +1,21 @@
 """The watcher names what was touched, once it has settled, though events get lost."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from support.commits import NOON
 from support.run import asynchronous
 from support.vault_clone import VaultClone
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import SystemClock, VirtualClock
-from vaultloop.vault.settling import Settling
+from vaultloop.vault import watcher as watcher_module
+from vaultloop.vault.settling import LATENCY, QUIET, SETTLE, Settling, Signature
 from vaultloop.vault.sync import Sync
 from vaultloop.vault.watcher import Watcher
 
@@ -25,6 +29,12 @@ async def _watching(folder: Path) -> AsyncIterator[tuple[Watcher, Bell]]:
     clock = SystemClock()
     async with Watcher(folder, Settling(clock, SOON, SOON), clock, bell.ring) as watcher:
         yield watcher, bell
+
+
+def _changed(at: datetime) -> Signature:
+    """A file that changed then."""
+    moment = int(at.timestamp() * 1e9)
+    return (moment, moment, 1, 1)
 
 
 async def _named(watcher: Watcher, bell: Bell, wanted: set[str]) -> set[str]:
@@ -101,11 +111,11 @@ async def test_a_folder_that_is_not_there_means_look_everywhere_and_does_not_han
 async def test_a_file_is_named_when_it_has_settled_and_not_before() -> None:
     clock = VirtualClock(NOON)
     settling = Settling(clock)
-    settling.touched("agent/crons/digest.md")
-    settling.touched("note.md")
+    settling.touched("agent/crons/digest.md", _changed(NOON))
+    settling.touched("note.md", _changed(NOON))
     await clock.advance(1.9)
     assert settling.take() == set()
-    settling.touched("agent/crons/digest.md")
+    settling.touched("agent/crons/digest.md", _changed(clock.now()))
     await clock.advance(1.9)
     assert settling.take() == set()
     await clock.advance(0.1)
@@ -114,6 +124,49 @@ async def test_a_file_is_named_when_it_has_settled_and_not_before() -> None:
     await clock.advance(56.1)
     assert settling.take() == {"note.md"}
     assert settling.due() is None
+
+
+def test_waiting_counts_from_the_change_and_not_from_the_word_of_it() -> None:
+    settling = Settling(VirtualClock(NOON))
+    settling.touched("agent/rule.md", _changed(NOON - timedelta(milliseconds=150)))
+    assert settling.due() == NOON + SETTLE - timedelta(milliseconds=150)
+
+
+@pytest.mark.parametrize("ago", [timedelta(days=1), timedelta(days=-1)])
+def test_a_time_of_the_disk_that_cannot_be_that_of_the_change_counts_for_nothing(ago: timedelta) -> None:
+    settling = Settling(VirtualClock(NOON))
+    settling.touched("agent/moved-here.md", _changed(NOON - ago))
+    assert settling.due() == NOON + SETTLE
+
+
+def test_a_deleted_file_waits_from_the_word_of_it() -> None:
+    settling = Settling(VirtualClock(NOON))
+    settling.touched("agent/gone.md", None)
+    assert settling.due() == NOON + SETTLE
+
+
+@asynchronous
+async def test_a_file_that_changed_after_the_word_of_it_waits_anew() -> None:
+    clock = VirtualClock(NOON)
+    settling = Settling(clock)
+    settling.touched("agent/rule.md", _changed(NOON))
+    await clock.advance(2)
+    again = _changed(clock.now() - timedelta(milliseconds=20))
+    assert not settling.settled("agent/rule.md", again)
+    await clock.advance(1.98)
+    assert settling.settled("agent/rule.md", again)
+
+
+@asynchronous
+async def test_the_watcher_tells_when_the_disk_says_that_a_file_was_written(tmp_path: Path) -> None:
+    note, clock = tmp_path / "agent.md", VirtualClock(datetime.fromtimestamp(0, UTC))
+    settling = Settling(clock)
+    async with Watcher(tmp_path, settling, clock, Bell().ring):
+        await clock.advance_to(datetime.now(UTC) + LATENCY / 2)
+        note.write_text("x")
+        while (due := settling.due()) is None:
+            await asyncio.sleep(0.01)
+    assert (due - QUIET).timestamp() == pytest.approx(note.stat().st_ctime, abs=0.001)
 
 
 @asynchronous
@@ -152,3 +205,18 @@ async def test_an_edit_that_only_a_walk_found_is_named_when_it_has_settled(tmp_p
         await bell.heard()
         assert watcher.named() == {"note.md"}
         assert await sync.look(["note.md"]) is not None
+
+
+@asynchronous
+async def test_a_name_that_is_not_utf_8_means_looking_everywhere_and_other_edits_are_still_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "AFTER_ERROR", 0.05)
+    async with _watching(tmp_path) as (watcher, bell):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xfcr.md")).write_text("odd")
+        for _ in range(2):
+            # Once for the event that was lost, once when it watches again.
+            while watcher.named() is not None:
+                await bell.heard()
+        (tmp_path / "note.md").write_text("x")
+        assert "note.md" in await _named(watcher, bell, {"note.md"})

@@ -14,10 +14,16 @@ from vaultloop.aio.clock import Clock
 from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.checkout import Checkout, DirtyError
 from vaultloop.vault.folder import Edit, Folder
+from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.repository import HeadMovedError, Identity, Repository
+from vaultloop.vault.trees import shown
 
 # Others move the branch or edit files while we work; more rounds than this mean that something is wrong.
 ATTEMPTS = 10
+
+
+class UnsettledError(Retry):
+    """Somebody is writing a declaration just now: half of one must not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,9 @@ class Branch:
         self._human = (folder and folder.own_git and repository.configured_identity()) or human
         self._folder = folder
         self._checkout: Checkout | None = None
-        self._waiting: set[str] = set()
+        # What could not be looked at yet; None for everything.
+        self._waiting: set[str] | None = set()
+        self._recovered = False
         # Whether the folder is known to have held this vault; one with its own git always does.
         self._met = folder is None or folder.own_git
         if folder is not None:
@@ -77,23 +85,31 @@ class Branch:
         return self._folder is not None and not self._folder.own_git and not self.repository.keeps("remote/")
 
     def recover(self) -> None:
-        """Put right what a crash left half-way."""
-        if self._checkout:
-            self._checkout.recover()
+        """Put right what a crash left half-way, once; whoever works on the branch sees to it first.
+
+        Raises:
+            Retry: git is at work in the folder.
+            Stalled: its index cannot be used.
+        """
+        if self._checkout and not self._recovered:
+            with self.repository.at_work():
+                self._checkout.recover()
+        self._recovered = True
 
     def take_edits(self, named: Collection[str] | None) -> None:
         """Commit what humans edited in the folder: the settled ones of those named, or of all for None.
 
         Raises:
             Paused: the folder is gone or suddenly empty; nothing was committed.
-            Retry: git is at work there; the names are remembered for the next time.
+            Retry: git is at work there. In both cases the next call looks at what this one should have.
         """
         if self._folder is None:
             return
-        wanted = None if named is None else {*named, *self._waiting}
-        self._waiting |= wanted or set()
+        wanted = None if named is None or self._waiting is None else {*named, *self._waiting}
+        self._waiting = wanted
         if not self._folder.is_there:
             raise self._folder.gone()
+        self.recover()
         if wanted == set():
             self._folder.follow(self.repository.head)
             return
@@ -105,9 +121,22 @@ class Branch:
                     self._commit_edits(self._folder.edits(wanted))
             except HeadMovedError:
                 continue
-            self._waiting.clear()
+            self._waiting = set()
             return
         raise _moves_too_fast()
+
+    def lying(self) -> FolderFiles:
+        """What lies in the folder now, committed or not, settled or not.
+
+        Raises:
+            Paused: the folder is gone.
+        """
+        assert self._folder is not None
+        if not self._folder.is_there:
+            raise self._folder.gone()
+        head = self.repository.head
+        self._folder.follow(head)
+        return FolderFiles(self._folder.path, head or "", self._folder.is_of_vault)
 
     def integrate(self, commit: str, message: str = "Join two lines of work") -> Integrated:
         """Bring a session's commit onto the branch; doing it again changes nothing.
@@ -125,15 +154,18 @@ class Branch:
     def unite(self, other: str, message: str) -> tuple[str, ...]:
         """Fast-forward to `other`, or join it; returns the paths that both sides changed: then nothing moves.
 
-        Human edits of the same files that are not committed yet are committed first, settled or not.
+        Human edits of the same files that are not committed yet are committed first, settled or not; only
+        declarations must have settled.
 
         Raises:
+            UnsettledError: one has not.
             Retry: git is at work in the folder, or others kept moving the branch.
         """
         unwritable: tuple[str, ...] = ()
         for _ in range(ATTEMPTS):
             if self._folder is not None:
                 self._folder.insist_on_presence()
+                self.recover()
             head = self.repository.head
             if head is not None and self.repository.is_ancestor(other, head):
                 return ()
@@ -153,6 +185,11 @@ class Branch:
                     return unwritable
                 unwritable = error.paths
         raise _moves_too_fast()
+
+    def conflicts(self, other: str) -> tuple[str, ...]:
+        """The paths that the branch and `other` have both changed since they parted."""
+        head = self.repository.head
+        return self.repository.join(head, other)[1] if head else ()
 
     def _target(self, head: str | None, other: str, message: str) -> tuple[str, tuple[str, ...]]:
         if head is None or self.repository.is_ancestor(head, other):
@@ -177,8 +214,18 @@ class Branch:
         self._meet()
         self._folder.follow(head)
         base = self.repository.merge_base(head, other) if head else None
-        edits = self._folder.edits(self.repository.changed_leaves(base, other).keys(), settled=False)
+        paths = self.repository.changed_leaves(base, other).keys()
+        edits = self._folder.edits(paths, settled=False)
+        self._wait_for_declarations(
+            [edit.path for edit in edits if self._folder.settling.is_prompt(edit.path)]
+        )
         return self._commit_edits(edits)
+
+    def _wait_for_declarations(self, paths: Sequence[str]) -> None:
+        assert self._folder is not None
+        settled = {edit.path for edit in self._folder.edits(paths)} if paths else set()
+        if unsettled := [path for path in paths if path not in settled]:
+            raise UnsettledError(f"{listed(unsettled)} is being edited in the folder just now.", after=1)
 
     def _commit_edits(self, edits: Sequence[Edit]) -> bool:
         """Commit exactly these edits; whether anything was committed. HeadMovedError passes through."""
@@ -266,4 +313,4 @@ def _subject(edits: Sequence[Edit]) -> str:
 def listed(paths: Sequence[str]) -> str:
     """Paths for a sentence."""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    return ", ".join(paths[:5]) + more
+    return ", ".join(map(shown, paths[:5])) + more

@@ -18,11 +18,13 @@ from pygit2.enums import FileMode
 
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Retry
-from vaultloop.vault.folder import Folder, signature_of
+from vaultloop.vault.folder import Folder
 from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.index import Index, LockedIndex
+from vaultloop.vault.lock import break_leftover, lock_of
 from vaultloop.vault.repository import HeadMovedError, Repository
-from vaultloop.vault.trees import Leaf, LeafChange
+from vaultloop.vault.settling import signature_of
+from vaultloop.vault.trees import Leaf, LeafChange, is_utf8
 
 INTENT_NAME = "folder-intent.json"
 
@@ -58,7 +60,7 @@ class Checkout:
             HeadMovedError: the branch is not at `old` any more; nothing has moved.
             Retry: git's lock is taken, or the disk refuses.
         """
-        changes = self._repository.changed_leaves(old, new)
+        changes = self._changes(old, new)
         with self._locked(old) as index:
             self._refuse_staged(index, changes)
             self._write_intent(old, new, writes=True)
@@ -77,7 +79,7 @@ class Checkout:
 
         Raises as `advance`.
         """
-        changes = self._repository.changed_leaves(old, new)
+        changes = self._changes(old, new)
         with self._locked(old) as index:
             self._refuse_staged(index, changes)
             self._write_intent(old, new, writes=False)
@@ -91,25 +93,42 @@ class Checkout:
         Raises:
             DirtyError: files there have other content.
         """
-        self._write_files(self._repository.changed_leaves(None, head))
+        self._write_files(self._changes(None, head))
 
     def recover(self) -> None:
-        """Finish or take back what was under way when the engine was killed."""
+        """Finish or take back what was under way when the engine was killed.
+
+        Raises:
+            Retry: git is at work in the folder.
+        """
         if self._index:
             self._index.recover()
         try:
-            intent = json.loads(self._intent.read_text())
+            intent, since = json.loads(self._intent.read_text()), self._intent.stat().st_mtime
         except (FileNotFoundError, ValueError):
             return
         old, new = intent["old"], intent["new"]
-        if self._repository.has(new) and self._repository.head == new:
+        branch = lock_of(self._repository.path, f"refs/heads/{self._repository.branch}")
+        break_leftover(branch, f"{new}\n", since)
+        if self._repository.has(new):
+            self._finish_or_take_back(old, new, writes=intent["writes"])
+        self._intent.unlink(missing_ok=True)
+
+    def _finish_or_take_back(self, old: str | None, new: str, *, writes: bool) -> None:
+        changes = self._changes(old, new)
+        self._sweep(changes)
+        if self._repository.head == new:
             # The branch moved, so the files were whole; a human may have edited them since.
-            changes = self._repository.changed_leaves(old, new)
             with self._locked(old) as index:
                 self._stage(index, changes)
-        elif self._repository.has(new) and intent["writes"]:
+        elif writes:
             self._resume(old, new)
-        self._intent.unlink(missing_ok=True)
+
+    def _sweep(self, changes: Iterable[str]) -> None:
+        """Remove what was still being written beside the files."""
+        for place in {(self._folder.path / path).parent for path in changes}:
+            for fresh in place.glob(f"{TEMPORARY}*.tmp"):
+                fresh.unlink(missing_ok=True)
 
     def _resume(self, old: str | None, new: str) -> None:
         try:
@@ -119,7 +138,12 @@ class Checkout:
         except (DirtyError, HeadMovedError):
             pass
         # A human went on meanwhile: what we wrote beside their edits must not pass as theirs.
-        self._take_back(self._repository.changed_leaves(old, new))
+        self._take_back(self._changes(old, new))
+
+    def _changes(self, old: str | None, new: str) -> dict[str, LeafChange]:
+        """What to do in the folder; files whose names are not UTF-8 stay in git alone."""
+        changes = self._repository.changed_leaves(old, new)
+        return {path: sides for path, sides in changes.items() if is_utf8(path)}
 
     @contextmanager
     def _locked(self, old: str | None) -> Iterator[LockedIndex | None]:

@@ -6,6 +6,7 @@ so a walk reads only what was touched. Nothing here commits: it says what a comm
 
 import errno
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Collection, Iterator
@@ -19,13 +20,18 @@ from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.ignore import TEMPORARY, GitIgnore, Ignore, plain
 from vaultloop.vault.repository import Repository
-from vaultloop.vault.settling import Settling, Signature
-from vaultloop.vault.trees import Leaf
+from vaultloop.vault.settling import Settling, Signature, signature_of
+from vaultloop.vault.trees import Leaf, is_utf8, shown
+
+log = logging.getLogger(__name__)
 
 # A human says with this file in the folder that a mass deletion is meant.
 MEANT = f"{TEMPORARY}deleted"
 # Fewer missing files than this are no mass deletion.
 FEW = 3
+
+# Bytes that are read at a time.
+CHUNK = 1 << 20
 
 # What the system says of a file that is not there, or cannot be.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -61,6 +67,8 @@ class Folder:
         self._known: dict[str, Signature | None] = {}
         self._leaves: dict[str, Leaf] = {}
         self._at: str | None = None
+        # Files that were said to be left out.
+        self._skipped: set[str] = set()
         # Device and inode of the folder at the last walk.
         self._root: tuple[int, int] | None = None
         self._sparse = own_git and _flag(self._handle, "core.sparseCheckout", default=False)
@@ -113,7 +121,7 @@ class Folder:
         return seen if self._sparse else dict.fromkeys(self._known) | seen
 
     def _seen_at(self, named: Collection[str]) -> dict[str, os.stat_result | None]:
-        seen = {path: info for name in named for path, info in self._look_at(name)}
+        seen = {path: info for name in named if is_utf8(name) for path, info in self._look_at(name)}
         # What was below a folder that is gone, or renamed, has no event of its own.
         gone = {path for path, info in seen.items() if info is None and path not in self._known}
         below = [path for path in self._known if gone and not gone.isdisjoint(_parents(path))]
@@ -154,11 +162,19 @@ class Folder:
             return
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
+            if not is_utf8(entry.name):
+                self._skip(path)
+                continue
             if entry.is_dir(follow_symlinks=False):
                 if not self._ignores_folder(path):
                     yield from self._walk(path)
             elif path in self._known or not self._ignore(path, folder=False):
                 yield path, self._stat(path)
+
+    def _skip(self, path: str) -> None:
+        if path not in self._skipped:
+            self._skipped.add(path)
+            log.warning("%s is left out of the vault: its name is not UTF-8", shown(path))
 
     def _ignores_folder(self, path: str) -> bool:
         if path == ".git":
@@ -186,6 +202,10 @@ class Folder:
         """Whether what lies there is for us to commit."""
         if not stat.S_ISREG(info.st_mode) or self.filtered(path):
             return False
+        return self.is_of_vault(path)
+
+    def is_of_vault(self, path: str) -> bool:
+        """Whether a file belongs to the vault: the branch has it, or nothing says that it should not."""
         return path in self._known or not self._is_ignored(path)
 
     def _deletion(self, path: str, settled: bool) -> Edit | None:
@@ -219,9 +239,8 @@ class Folder:
     def blob_of(self, path: str) -> str | None:
         """The id of a file's content as git holds it, stored if it is new; None if it cannot be read."""
         known = self._leaves.get(path)
-        try:
-            raw = str(pygit2.hashfile(str(self.path / path)))
-        except (pygit2.GitError, OSError, KeyError):
+        raw = _raw_blob_of(self.path / path)
+        if raw is None:
             return None
         if known is not None and raw == known.id:
             return raw
@@ -289,9 +308,22 @@ class Folder:
         )
 
 
-def signature_of(info: os.stat_result) -> Signature:
-    """What tells one state of a file from another without reading it."""
-    return (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino)
+def _raw_blob_of(file: Path) -> str | None:
+    """The id of a file's bytes; None for what is unreadable, or no regular file (a pipe makes one wait)."""
+    try:
+        if not stat.S_ISREG(os.lstat(file).st_mode):
+            return None
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as content:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode):
+                return None
+            digest = hashlib.sha1(b"blob %d\0" % info.st_size, usedforsecurity=False)
+            while chunk := content.read(CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return None
+    return digest.hexdigest()
 
 
 def _is_note(path: str) -> bool:

@@ -33,7 +33,10 @@ class Index:
     def __init__(self, git_dir: Path) -> None:
         self._file = git_dir / "index"
         self._lock = git_dir / "index.lock"
+        self._fresh = git_dir / "vaultloop-mark"
         self._copy = git_dir / "vaultloop-index"
+        # libgit2's, while it writes our copy.
+        self._copy_lock = git_dir / "vaultloop-index.lock"
 
     @contextmanager
     def locked(self, root: pygit2.Tree | None) -> "Iterator[LockedIndex]":
@@ -47,6 +50,7 @@ class Index:
             Stalled: a dead one left it behind, or the index cannot be read.
         """
         self._take_lock()
+        self._copy_lock.unlink(missing_ok=True)
         try:
             yield LockedIndex(self._file, self._copy, root)
         finally:
@@ -57,15 +61,29 @@ class Index:
         """Remove the lock that we held when we were killed; another's stays."""
         with suppress(FileNotFoundError):
             if self._lock.read_bytes() == _MARK:
+                self._copy_lock.unlink(missing_ok=True)
+                self._copy.unlink(missing_ok=True)
                 self._lock.unlink()
 
     def _take_lock(self) -> None:
+        # Our mark comes with the lock, in one step: a lock that is empty is never ours.
+        self._fresh.write_bytes(_MARK)
         try:
-            descriptor = os.open(self._lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            self._put_lock()
         except FileExistsError as error:
             raise self._busy() from error
-        with os.fdopen(descriptor, "wb") as lock:
-            lock.write(_MARK)
+        finally:
+            self._fresh.unlink(missing_ok=True)
+
+    def _put_lock(self) -> None:
+        try:
+            os.link(self._fresh, self._lock)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A disk that knows no links.
+            with self._lock.open("xb") as lock:
+                lock.write(_MARK)
 
     def _busy(self) -> Retry | Stalled:
         with suppress(FileNotFoundError):

@@ -12,32 +12,32 @@ R = TypeVar("R")
 
 
 class Lookout:
-    """Remembers between two looks whether the remote is due and which files were touched.
+    """Remembers between two looks which files were touched, and whether all are to be looked at.
 
-    A bell only says "look again"; a saved note must not wait for a remote that is slow to answer.
+    A bell only says "look again". The remote is polled apart from that: a saved note must not wait for one
+    that is slow to answer.
     """
 
     def __init__(self, sync: Sync, watcher: Watcher | None) -> None:
         """`watcher` is None where there is no folder."""
         self._sync = sync
         self._watcher = watcher
-        self._poll = True
         self._walk = True
-
-    def poll_is_due(self) -> None:
-        """The next look asks the remote."""
-        self._poll = True
 
     def walk_is_due(self) -> None:
         """The next look goes through the whole folder: the watcher may have missed something."""
         self._walk = True
 
     async def look(self) -> str | None:
-        """Take what folder and remote have, as far as it was announced; the newest revision."""
-        poll, walk = self._poll, self._walk
-        self._poll = self._walk = False
+        """Take what was announced in the folder and polled from the remote; the newest revision."""
+        walk, self._walk = self._walk, False
         named = self._watcher.named() if self._watcher else set[str]()
-        return await self._sync.look(None if walk else named, poll=poll)
+        try:
+            return await self._sync.look(None if walk else named, poll=False)
+        except BaseException:
+            # Nobody has looked: all that was announced is due again.
+            self._walk = True
+            raise
 
     @property
     def repository(self) -> Repository:

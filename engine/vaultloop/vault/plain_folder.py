@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vaultloop.vault.files import Entry
+from vaultloop.vault.trees import is_utf8
 
 _SKIPPED = frozenset({".git"})
 
@@ -21,9 +22,13 @@ class FolderFiles:
     Names are matched exactly, also on file systems that ignore case.
     """
 
-    def __init__(self, folder: Path, revision: str = "") -> None:
+    def __init__(
+        self, folder: Path, revision: str = "", is_of_vault: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """`is_of_vault` tells, by path, which files count."""
         self._folder = folder
         self._revision = revision
+        self._is_of_vault = is_of_vault
         self._contents: dict[str, bytes] = {}
 
     @property
@@ -45,7 +50,7 @@ class FolderFiles:
 
     def entry(self, path: str) -> Entry | None:
         """One file, if it is there."""
-        if not self._is_exactly_there(path) or not self._is_file(self._folder / path):
+        if not self._is_exactly_there(path) or not self._counts(self._folder / path, path):
             return None
         return self._entry(path)
 
@@ -56,23 +61,23 @@ class FolderFiles:
     def _entries(self, folder: Path, prefix: str) -> Iterator[Entry]:
         for child in folder.iterdir():
             path = f"{prefix}/{child.name}" if prefix else child.name
-            if child.name in _SKIPPED or child.is_symlink():
+            if child.name in _SKIPPED or child.is_symlink() or not is_utf8(child.name):
                 continue
             if child.is_dir():
                 yield from self._entries(child, path)
-            elif self._is_file(child):
+            elif self._counts(child, path):
                 yield self._entry(path)
 
     def _tree(self, folder: Path, prefix: str) -> str | None:
         rows = []
         for child in folder.iterdir():
             path = f"{prefix}/{child.name}" if prefix else child.name
-            if child.name in _SKIPPED or child.is_symlink():
+            if child.name in _SKIPPED or child.is_symlink() or not is_utf8(child.name):
                 continue
             if child.is_dir():
                 if tree := self._tree(child, path):
                     rows.append((os.fsencode(child.name) + b"/", b"40000", tree))
-            elif self._is_file(child):
+            elif self._counts(child, path):
                 entry = self._entry(path)
                 mode = b"100755" if entry.executable else b"100644"
                 rows.append((os.fsencode(child.name), mode, entry.blob))
@@ -106,6 +111,5 @@ class FolderFiles:
             at /= part
         return True
 
-    @staticmethod
-    def _is_file(path: Path) -> bool:
-        return path.is_file() and not path.is_symlink()
+    def _counts(self, file: Path, path: str) -> bool:
+        return file.is_file() and not file.is_symlink() and self._is_of_vault(path)

@@ -7,8 +7,10 @@ handled the same way everywhere. libgit2's own default would accept any ssh host
 import os
 import re
 import subprocess
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,16 +18,28 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pygit2
 from pygit2.enums import CredentialType
+from pygit2.remotes import PushUpdate
 
 from vaultloop.model.errors import Retry, Stalled
 from vaultloop.vault.effort import Effort
+from vaultloop.vault.lock import Content, Word, lock_of
 
 # Seconds until a host that does not answer is given up, when connecting and when waiting for data.
 CONNECT_TIMEOUT = 10.0
 SERVER_TIMEOUT = 30.0
 
+# Seconds until a transfer that never falls silent, and never ends either, is given up.
+TRANSFER_TIMEOUT = 600.0
+
 # Forges take a token as the password of any user name.
 TOKEN_USER = "git"  # noqa: S105 - a user name
+
+# What stands for a branch that is not there.
+NO_COMMIT = "0" * 40
+
+# Word of what is under way, in the state directory.
+PUSH_NAME = "push-under-way.json"
+FETCH_NAME = "fetch-under-way.json"
 
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 _SCP_LIKE = re.compile(r"(?:(?P<user>[^@/\s]+)@)?(?P<host>\[[^\]]+\]|[^:/\s]+):(?P<path>(?!//).+)\Z")
@@ -99,6 +113,15 @@ class Address:
         return cls(clean, parts.hostname, parts.port, ssh, user, password)
 
     @property
+    def git_dir(self) -> Path | None:
+        """The repository's own directory, where it is on this machine."""
+        scheme, _, path = self.url.rpartition("://")
+        if self.ssh or scheme not in ("", "file"):
+            return None
+        place = Path(unquote(path) if scheme else path)
+        return place if (place / "HEAD").is_file() else place / ".git"
+
+    @property
     def known_as(self) -> str:
         """How a known_hosts file names the host."""
         return f"[{self.host}]:{self.port}" if self.port not in (None, 22) else str(self.host)
@@ -124,12 +147,15 @@ class Remote:
         Args:
             known_hosts: file of the ssh host keys to trust; `~/.ssh/known_hosts` if not given. One for the
                 whole process, as are the time-outs (seconds).
-            state: directory that may hold a link to `known_hosts`; needed if that is given.
+            state: directory that may hold a link to `known_hosts`, needed if that is given, and word of a
+                fetch, or of a push to a local path: without it a kill can lock them out for ever.
         """
         self.address = Address.parse(url)
         self._given = credentials or Credentials()
         self._handle = pygit2.Repository(str(git_dir))
         self._effort = effort or Effort()
+        self._words = state
+        self._is_over = threading.Event()
         self.known_hosts = known_hosts or Path.home() / ".ssh" / "known_hosts"
         pygit2.settings.server_timeout = int(timeout * 1000)
         pygit2.settings.server_connect_timeout = int(connect_timeout * 1000)
@@ -165,24 +191,53 @@ class Remote:
 
     def fetch(self, branch: str, into: str) -> None:
         """Bring `branch` here, as the reference `into`, wherever that pointed before. Raises as `heads`."""
-        with self._talking("fetched from") as (remote, callbacks):
+        with self._word_of_fetch(into), self._talking("fetched from") as (remote, callbacks):
             remote.fetch([f"+refs/heads/{branch}:{into}"], callbacks=callbacks, proxy=self._proxy)
 
-    def push(self, commit: str, branch: str) -> None:
-        """Set the remote's `branch` to `commit`, which must descend from what is there. Raises as `heads`.
+    def push(self, commit: str, branch: str, *, over: str | None = None) -> None:
+        """Set the remote's `branch` from `over` (None: it has none) to `commit`. Raises as `heads`.
 
         Raises:
-            RefusedError: the remote answered no for this reference.
+            RefusedError: the branch is not at `over`, or the remote answered no for this reference.
         """
-        with self._talking("pushed to") as (remote, callbacks):
+        with self._word_of_push(commit, branch), self._talking("pushed to") as (remote, callbacks):
+            callbacks.over = over
             remote.push([f"{commit}:refs/heads/{branch}"], callbacks=callbacks, proxy=self._proxy)
         if callbacks.refusals:
             raise RefusedError(scrubbed("; ".join(callbacks.refusals)))
+
+    def give_up(self) -> None:
+        """From any thread: end a transfer that is under way at its next sign of life."""
+        self._is_over.set()
+
+    def _word_of_push(self, commit: str, branch: str) -> AbstractContextManager[None]:
+        git_dir = self.address.git_dir
+        if self._words is None or git_dir is None:
+            return nullcontext()
+        lock = lock_of(git_dir, f"refs/heads/{branch}")
+        return Word(self._words / PUSH_NAME).left({lock: f"{commit}\n"})
+
+    def _word_of_fetch(self, into: str) -> AbstractContextManager[None]:
+        if self._words is None:
+            return nullcontext()
+        git_dir = Path(self._handle.path)
+        contents: dict[str, Content] = {into: None, "FETCH_HEAD": None, "shallow": ""}
+        locks = {lock_of(git_dir, name): content for name, content in contents.items()}
+        return Word(self._words / FETCH_NAME).left(locks)
 
     def _without_secrets(self, reason: str) -> str:
         for secret in (self._given.password, self._given.passphrase, self.address.password):
             reason = reason.replace(secret, "***") if secret else reason
         return scrubbed(reason).strip("'\". ")
+
+    def _no_repository(self) -> str | None:
+        """Why a path on this machine does not work, where libgit2 only speaks of a protocol it lacks."""
+        git_dir = self.address.git_dir
+        if git_dir is None or (git_dir / "HEAD").is_file():
+            return None
+        return (
+            "there is no git repository. Make one (git init --bare), or set the remote to the place of yours"
+        )
 
     @property
     def _proxy(self) -> Literal[True] | None:
@@ -191,11 +246,11 @@ class Remote:
 
     @contextmanager
     def _talking(self, doing: str) -> "Iterator[tuple[pygit2.Remote, Callbacks]]":
-        callbacks = Callbacks(self.address, self._given, self.known_hosts)
+        callbacks = Callbacks(self.address, self._given, self.known_hosts, self._is_over)
         try:
             yield self._handle.remotes.create_anonymous(self.address.url), callbacks
         except (pygit2.GitError, OSError, KeyError, ValueError) as error:
-            reason = self._without_secrets(str(error))
+            reason = self._no_repository() or self._without_secrets(str(error))
             raise Retry(f"{self.url} could not be {doing}: {reason}.") from error
 
 
@@ -204,15 +259,22 @@ class Callbacks(pygit2.RemoteCallbacks):
 
     Attributes:
         refusals: references that the remote did not take, with its reasons.
+        over: the commit that a push may replace; None for a branch that must not be there.
     """
 
-    def __init__(self, address: Address, given: Credentials, known_hosts: Path) -> None:
+    def __init__(
+        self, address: Address, given: Credentials, known_hosts: Path, is_over: threading.Event
+    ) -> None:
+        """Once `is_over` is set, no transfer goes on."""
         super().__init__()
         self._address = address
         self._given = given
         self._known_hosts = known_hosts
         self._shown = False
+        self._is_over = is_over
+        self._until = time.monotonic() + TRANSFER_TIMEOUT
         self.refusals: list[str] = []
+        self.over: str | None = None
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
         """Accept what the ssh or TLS library found valid, and nothing else."""
@@ -241,6 +303,31 @@ class Callbacks(pygit2.RemoteCallbacks):
         if password is None or not allowed_types & CredentialType.USERPASS_PLAINTEXT:
             raise self._refused()
         return pygit2.UserPass(self._given.username or self._address.username or TOKEN_USER, password)
+
+    def transfer_progress(self, stats: object) -> None:
+        """Called again and again while something is fetched."""
+        self._go_on()
+
+    def push_transfer_progress(self, objects_pushed: int, total_objects: int, bytes_pushed: int) -> None:
+        """Called again and again while something is pushed."""
+        self._go_on()
+
+    def sideband_progress(self, string: str) -> None:
+        """Called with what the remote says of its progress."""
+        self._go_on()
+
+    def push_negotiation(self, updates: "list[PushUpdate]") -> None:
+        """Called with what the remote has, before anything is sent to it."""
+        for update in updates:
+            there = None if str(update.src) == NO_COMMIT else str(update.src)
+            if there != self.over:
+                raise RefusedError(
+                    f"its branch is at {there or 'no commit'}, not at {self.over or 'none'} any more"
+                )
+
+    def _go_on(self) -> None:
+        if self._is_over.is_set() or time.monotonic() > self._until:
+            raise Retry(f"The transfer from or to {self._address.url} did not end and was given up.")
 
     def push_update_reference(self, refname: str, message: str | None) -> None:
         """Called once for each reference of a push; None is a yes."""

@@ -19,7 +19,7 @@ from vaultloop.model.errors import Retry, Stalled
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Entry
 from vaultloop.vault.revision import Commit, Identity, RevisionFiles, file_of, read
-from vaultloop.vault.trees import Leaf, LeafChange, Trees
+from vaultloop.vault.trees import Leaf, LeafChange, Trees, is_utf8
 
 __all__ = ["Commit", "HeadMovedError", "Identity", "Repository", "RevisionFiles", "Seal"]
 
@@ -90,6 +90,16 @@ class Repository:
             )
         return cls(handle, current, effort or Effort())
 
+    def unlock(self, *, alone: bool) -> None:
+        """Remove the locks that this engine was killed with: those of its own references.
+
+        `alone`: the whole repository is the engine's own, so every lock in it is.
+        """
+        own = (self.path / OWN_REFS).rglob("*.lock")
+        everything = (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock"))
+        for lock in everything if alone else own:
+            lock.unlink(missing_ok=True)
+
     @property
     def checked_out(self) -> str | None:
         """The branch that HEAD names now; None while it is detached."""
@@ -120,14 +130,21 @@ class Repository:
         Raises:
             KeyError: there is no such blob.
         """
-        return cast("pygit2.Blob", self.handle[blob]).data
+        return self.handle.read(blob)[1]
 
     def changed(
         self, old: str | None, new: str | None, under: str = ""
     ) -> dict[str, tuple[Entry | None, Entry | None]]:
-        """The regular files that differ between two commits, with both sides; links are left out."""
+        """The regular files that differ between two commits, with both sides.
+
+        Links are left out, and files whose names are not UTF-8.
+        """
         changes = self.changed_leaves(old, new, under)
-        files = {path: (file_of(path, was), file_of(path, now)) for path, (was, now) in changes.items()}
+        files = {
+            path: (file_of(path, was), file_of(path, now))
+            for path, (was, now) in changes.items()
+            if is_utf8(path)
+        }
         return {path: sides for path, sides in files.items() if sides != (None, None)}
 
     def changed_leaves(self, old: str | None, new: str | None, under: str = "") -> dict[str, LeafChange]:
@@ -254,8 +271,13 @@ class Repository:
         reached(Failpoint.BRANCH_MOVED)
 
     def keep(self, name: str, commit: str) -> None:
-        """Hold on to a commit under `refs/vaultloop/<name>`, whatever it named before."""
-        self.handle.create_reference(OWN_REFS + name, commit, force=True)
+        """Hold on to a commit under `refs/vaultloop/<name>`, whatever it named before.
+
+        Raises:
+            Retry: as `at_work`.
+        """
+        with self.at_work():
+            self.handle.create_reference(OWN_REFS + name, commit, force=True)
 
     def kept(self, name: str) -> str | None:
         """The commit under `refs/vaultloop/<name>`."""
@@ -266,8 +288,9 @@ class Repository:
         return any(name.startswith(OWN_REFS + prefix) for name in self.handle.references)
 
     def switch(self, branch: str) -> None:
-        """Follow another branch; only for a repository without a checkout."""
-        self.handle.set_head(f"refs/heads/{branch}")
+        """Follow another branch; only for a repository without a checkout. Raises as `keep`."""
+        with self.at_work():
+            self.handle.set_head(f"refs/heads/{branch}")
         self.branch = branch
 
     def log(self, revision: str, limit: int) -> Iterator[Commit]:

@@ -8,7 +8,7 @@ import pygit2
 from pygit2.enums import FileMode
 
 from vaultloop.vault.files import Entry
-from vaultloop.vault.trees import Leaf, Trees
+from vaultloop.vault.trees import Leaf, Trees, is_utf8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class RevisionFiles:
         return leaf.id if leaf and leaf.is_tree else None
 
     def under(self, folder: str) -> Iterator[Entry]:
-        """Every regular file below `folder`, sorted by path."""
+        """Every regular file below `folder`, sorted by path; those whose names are not UTF-8 are left out."""
         tree = self.tree_id(folder)
         prefix = folder.strip("/")
         for path, leaf in self._trees.leaves(tree, prefix + "/" if prefix else ""):
-            if leaf.is_file:
+            if leaf.is_file and is_utf8(path):
                 yield entry_of(path, leaf)
 
     def entry(self, path: str) -> Entry | None:

@@ -1,5 +1,6 @@
 """When an edit counts: a file must have been left alone for a while, since half a scope must not apply."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,15 @@ PROMPT = ("agent", "**/CLAUDE*.md", "**/AGENTS.md")
 
 # What `stat` tells of one state of a file: times of content and inode, size, inode.
 Signature = tuple[int, int, int, int]
+
+# The kernel's word of a change comes at most so long after it. A file with an older time was not written but
+# moved here, or its disk keeps another time than we do.
+LATENCY = timedelta(seconds=1)
+
+
+def signature_of(info: os.stat_result) -> Signature:
+    """What tells one state of a file from another without reading it."""
+    return (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino)
 
 
 @dataclass(slots=True)
@@ -44,10 +54,14 @@ class Settling:
         self._lock = threading.Lock()
         self.on_change: Callable[[], None] = lambda: None
 
-    def touched(self, path: str) -> None:
-        """A file was seen to change just now: its waiting begins anew."""
+    def touched(self, path: str, signature: Signature | None) -> None:
+        """A file was seen to change just now, to what `signature` describes (None: it is gone).
+
+        Its waiting begins anew, at the time of the change as the disk tells it: that the kernel's word of it
+        took a while is not waited for once more.
+        """
         with self._lock:
-            self._waits[path] = _Wait(None, self._clock.now())
+            self._waits[path] = _Wait(signature, self._lately(signature))
         self.on_change()
 
     def settled(self, path: str, signature: Signature | None) -> bool:
@@ -57,13 +71,9 @@ class Settling:
         """
         with self._lock:
             wait = self._waits.get(path)
-            if wait is None or (wait.signature is not None and wait.signature != signature):
-                known = wait is not None
-                wait = _Wait(signature, self._clock.now() if known else self._last_change(signature))
-                self._waits[path] = wait
-                fresh = True
-            else:
-                wait.signature, fresh = signature, False
+            if fresh := wait is None or wait.signature != signature:
+                since = self._last_change(signature) if wait is None else self._lately(signature)
+                wait = self._waits[path] = _Wait(signature, since)
             done = wait.since + self._patience(path) <= self._clock.now()
         if fresh and not done:
             self.on_change()
@@ -93,12 +103,23 @@ class Settling:
                 self._waits[path].told = True
         return ready
 
+    def is_prompt(self, path: str) -> bool:
+        """Whether a file is one of those that count soon, and then apply: a declaration."""
+        return matches_any(self.prompt, path)
+
     def _patience(self, path: str) -> timedelta:
-        return self._settle if matches_any(self.prompt, path) else self._quiet
+        return self._settle if self.is_prompt(path) else self._quiet
 
     def _last_change(self, signature: Signature | None) -> datetime:
+        """When the disk says that the file changed; now for one that is gone, and never later than now."""
         now = self._clock.now()
         if signature is None:
             return now
-        # The inode's time: a sync tool may set the other one back, this one it cannot.
-        return min(now, datetime.fromtimestamp(signature[1] / 1e9, UTC))
+        # A sync tool may set the time of the content back, but not the inode's, which some disks never move.
+        modified, changed, *_ = signature
+        return min(now, datetime.fromtimestamp(max(modified, changed) / 1e9, UTC))
+
+    def _lately(self, signature: Signature | None) -> datetime:
+        """As `_last_change`, for a file that changed within the last moments."""
+        now, changed = self._clock.now(), self._last_change(signature)
+        return changed if now - changed <= LATENCY else now

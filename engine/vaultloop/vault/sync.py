@@ -1,18 +1,19 @@
 """The vault kept equal on three sides: branch, watched folder and remote.
 
 Two threads do the work: one owns the repository, one talks to the network through a handle of its own, so
-that a slow remote never holds up a session's commit. Trouble with the remote is a state, not an exception:
-the engine goes on with what it has, and everybody can see since when.
+that a slow remote never holds up a session's commit or a saved note. Trouble with the remote is a state, not
+an exception: the engine goes on with what it has, and everybody can see since when.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
-from vaultloop.aio.clock import Clock
+from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.worker import Worker
 from vaultloop.model.errors import VaultloopError
 from vaultloop.model.status import Push
@@ -20,6 +21,7 @@ from vaultloop.vault.branch import Branch, Integrated
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.folder import Folder
 from vaultloop.vault.index import LockedError
+from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.remote import CONNECT_TIMEOUT, SERVER_TIMEOUT, Credentials, Remote
 from vaultloop.vault.repository import Identity, Repository
 from vaultloop.vault.settling import PROMPT, QUIET, SETTLE, Settling
@@ -39,8 +41,15 @@ HUMAN = Identity("Vault owner", "owner@localhost")
 # The repository in the state directory, where the folder has none of its own.
 BARE_NAME = "vault.git"
 
-# The word for what makes sync stand still here.
+# Seconds that a network operation which is under way at the end has left.
+LAST_WORDS = 3.0
+
+# A lock of git's that stays for longer is told.
+LOCK_PATIENCE = timedelta(seconds=3)
+
+# The words for what makes sync stand still here.
 CAUSE = "folder"
+LOCK = "lock"
 
 
 class Sync:
@@ -50,9 +59,11 @@ class Sync:
         repository: to be used through `git` only.
         settling: which edits in the folder wait; a watcher feeds it.
         folder: the watched folder, if there is one.
+        on_change: called when another look may find more; not to be awaited.
     """
 
     repository: Repository
+    on_change: Callable[[], None]
 
     def __init__(
         self,
@@ -89,9 +100,12 @@ class Sync:
         self._branch_name, self._engine, self._human = branch, engine, human
         self._url, self._credentials, self._known_hosts = remote, credentials, known_hosts
         self._timeouts = (timeout, connect_timeout)
-        self._git, self._net = Worker("git"), Worker("network")
+        self._git, self._net = Worker("git"), Worker("network", patience=LAST_WORDS)
         self._one_look = asyncio.Lock()
+        self._unlocking: asyncio.Task[None] | None = None
+        self._locked_since: datetime | None = None
         self._standing = Standing(clock)
+        self.on_change = lambda: None
         self._upstream: Upstream | None = None
         self._head: str | None = None
 
@@ -112,12 +126,20 @@ class Sync:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._unlocking:
+            self._unlocking.cancel()
+        if self._upstream:
+            self._upstream.give_up()
         await self._net.__aexit__()
         await self._git.__aexit__()
 
     async def git(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work`, run in the thread that owns the repository."""
         return await self._git.run(work, *args, **kwargs)
+
+    def git_from_thread(self, work: Callable[[], T], /) -> T:
+        """As `git`, for a caller in a thread of its own: it waits."""
+        return self._git.run_from_thread(work)
 
     @property
     def paused(self) -> str | None:
@@ -139,18 +161,36 @@ class Sync:
         return self._standing.push
 
     async def look(self, named: Collection[str] | None = None, *, poll: bool = True) -> str | None:
-        """Take what the folder and the remote have; returns the branch's commit, None while there is none.
+        """Take what the folder has and the remote had; returns the branch's commit, None while there is none.
 
         Args:
             named: the files in the folder that may have changed; None for a walk through all of them.
-            poll: ask the remote, too.
+            poll: ask the remote before that; without it the network is not waited for.
         """
+        if poll:
+            await self.poll()
         async with self._one_look:
-            if self.folder:
-                await self._take_edits(named)
-            if self._upstream and poll and await self._is_there():
-                await self._upstream.take()
+            locked = await self._take_edits(named) if self.folder else None
+            if self._upstream and await self._is_there():
+                try:
+                    await self._upstream.take()
+                except LockedError as error:
+                    locked = error
+            self._note_lock(locked)
             return await self._note_head()
+
+    async def poll(self) -> None:
+        """Ask the remote what it has, and fetch that for the next look. Trouble never raises."""
+        if self._upstream and await self._is_there():
+            await self._upstream.poll()
+
+    async def lying(self) -> FolderFiles:
+        """What lies in the folder now, committed or not, settled or not; to be read through `git` only.
+
+        Raises:
+            Paused: the folder is gone.
+        """
+        return await self.git(self._branch.lying)
 
     async def integrate(self, commit: str, message: str = "Join two lines of work\n") -> Integrated:
         """Bring a session's commit onto the branch; doing it again, after a crash say, changes nothing.
@@ -170,11 +210,10 @@ class Sync:
 
         Trouble never raises: the state becomes `stranded`, with the reason.
         """
-        async with self._one_look:
-            if self._upstream and await self._is_there():
-                await self._upstream.push()
-                await self._note_head()
-            return self.push_state
+        if self._upstream and await self._is_there():
+            await self._upstream.push()
+            await self._note_head()
+        return self.push_state
 
     def _open(self) -> None:
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -195,7 +234,10 @@ class Sync:
             folder=folder,
             state=self._state,
         )
-        self._branch.recover()
+        # Before anybody else reads or writes here. What is locked just now is put right by the next look.
+        self.repository.unlock(alone=not own_git)
+        with suppress(VaultloopError):
+            self._branch.recover()
 
     async def _open_upstream(self, url: str) -> Upstream:
         timeout, connect_timeout = self._timeouts
@@ -222,16 +264,39 @@ class Sync:
         await upstream.recall()
         return upstream
 
-    async def _take_edits(self, named: Collection[str] | None) -> None:
+    async def _take_edits(self, named: Collection[str] | None) -> LockedError | None:
         try:
             await self.git(self._branch.take_edits, named)
         except LockedError as error:
-            # A git command takes moments; the names are remembered for the next look.
-            log.debug("%s", error)
+            return error
         except VaultloopError as error:
             self._standing.pause(CAUSE, str(error))
         else:
             self._standing.resume(CAUSE)
+        return None
+
+    def _note_lock(self, error: LockedError | None) -> None:
+        """A git command takes moments, and what could not be looked at is remembered; what stays is told."""
+        if error is None:
+            self._locked_since = None
+            self._standing.resume(LOCK)
+            return
+        now = self._clock.now()
+        self._locked_since = since = self._locked_since or now
+        if now - since >= LOCK_PATIENCE:
+            self._standing.pause(
+                LOCK,
+                f"{error} Edits in the folder are taken once it is gone. If no git command is running there,"
+                " delete that file.",
+            )
+            return
+        log.debug("%s", error)
+        if self._unlocking is None or self._unlocking.done():
+            self._unlocking = asyncio.create_task(self._look_later(), name="wait for git's lock")
+
+    async def _look_later(self) -> None:
+        await sleep(self._clock, LOCK_PATIENCE.total_seconds())
+        self.on_change()
 
     async def _is_there(self) -> bool:
         return await self.git(lambda: self._branch.is_there)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import pygit2
-from pygit2.enums import FileMode
+from pygit2.enums import FileMode, ObjectType
 
 from vaultloop.vault.effort import Effort
 
@@ -27,6 +27,16 @@ class Leaf:
     @property
     def is_file(self) -> bool:
         return self.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
+
+
+def is_utf8(path: str) -> bool:
+    """Whether the bytes of a path are text; libgit2 takes no others, and neither does a database or a log."""
+    return path.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in path)
+
+
+def shown(path: str) -> str:
+    """A path for a sentence, whatever its bytes are."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 LeafChange = tuple[Leaf | None, Leaf | None]
@@ -61,6 +71,8 @@ class Trees:
 
     def _child(self, tree: str, name: str) -> Leaf | None:
         listing = self._tree(tree)
+        if not is_utf8(name):
+            return self.listing(tree).get(name)
         try:
             item = listing[name]
         except KeyError:
@@ -137,18 +149,43 @@ class Trees:
             return theirs
         was, mine, other = self.listing(base), self.listing(ours), self.listing(theirs)
         builder = self._builder(ours)
+        odd: dict[str, Leaf | None] = {}
         for name in sorted(was.keys() | mine.keys() | other.keys()):
             b, o, t = was.get(name), mine.get(name), other.get(name)
             if t in (o, b):
                 continue
-            if b == o:
+            if b == o and not is_utf8(name):
+                odd[name] = t
+            elif b == o:
                 self._take(builder, name, t)
             elif not (_not_tree(o) or _not_tree(t)) and (b is None or b.is_tree or (o and t)):
                 inner = self._joined(_subtree(b), _subtree(o), _subtree(t), f"{prefix}{name}/", conflicts)
-                self._put(builder, name, inner)
+                if is_utf8(name):
+                    self._put(builder, name, inner)
+                else:
+                    odd[name] = Leaf(inner, FileMode.TREE) if inner else None
             else:
-                conflicts.append(prefix + name)
-        return str(builder.write()) if len(builder) else None
+                conflicts.append(shown(prefix + name))
+        tree = str(builder.write()) if len(builder) else None
+        return self._with_odd(tree, odd) if odd else tree
+
+    def _with_odd(self, tree: str | None, odd: Mapping[str, Leaf | None]) -> str | None:
+        """`tree` with names that are not UTF-8 set or taken out; the binding's builder cannot write them."""
+        leaves = self.listing(tree)
+        for name, leaf in odd.items():
+            if leaf is None:
+                leaves.pop(name, None)
+            else:
+                leaves[name] = leaf
+        # git sorts a folder as if its name ended in a slash.
+        rows = sorted(
+            (name.encode("utf-8", "surrogateescape") + (b"/" if leaf.is_tree else b""), leaf)
+            for name, leaf in leaves.items()
+        )
+        data = b"".join(
+            b"%o %s\0%s" % (leaf.mode, name.removesuffix(b"/"), bytes.fromhex(leaf.id)) for name, leaf in rows
+        )
+        return str(self._repository.write(ObjectType.TREE, data)) if rows else None
 
     def _tree(self, tree: str) -> pygit2.Tree:
         self._effort.trees += 1

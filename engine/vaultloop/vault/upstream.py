@@ -1,15 +1,17 @@
 """The branch and its remote: what is there is taken, what is here is pushed, nothing is overwritten."""
 
+import asyncio
 import hashlib
 import logging
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.aio.worker import Worker
 from vaultloop.model.errors import Retry, Stalled, VaultloopError
-from vaultloop.vault.branch import Branch, listed
+from vaultloop.vault.branch import Branch, UnsettledError, listed
 from vaultloop.vault.index import LockedError
 from vaultloop.vault.remote import Heads, RefusedError, Remote
 from vaultloop.vault.repository import OWN_REFS
@@ -21,12 +23,15 @@ log = logging.getLogger(__name__)
 PUSH_ATTEMPTS = 6
 LONGEST_JITTER = 1.0
 
+# Seconds until a remote that has not told its branches in full is trouble.
+ANSWER_LIMIT = 60.0
+
 # The word for what makes sync stand still here.
 CAUSE = "remote"
 
 
 class Upstream:
-    """One branch's remote; `take` and `push` must not run at the same time.
+    """One branch's remote. `poll` and `push` talk to it, one at a time; `take` never waits for them.
 
     Attributes:
         seen: the remote's newest commit that we know of.
@@ -48,7 +53,11 @@ class Upstream:
         self._repository = branch.repository
         self._git, self._net, self._clock = git, net, clock
         self._follow_default = follow_default
-        # The remote's commit that is on our branch; the pair of ours and theirs that could not be joined.
+        self._one_talk = asyncio.Lock()
+        # Whether the remote has told of its branch, and its newest commit there, which is here by now.
+        self._told = False
+        self._offered: str | None = None
+        # The remote's commit that is on our branch; the pair of ours and theirs that can never be joined.
         self._united: str | None = None
         self._stuck: tuple[str | None, str] | None = None
         self.seen: str | None = None
@@ -57,25 +66,75 @@ class Upstream:
         """Remember, after a restart, what the remote had."""
         self.seen = await self._git.run(self._repository.kept, self._tracking)
 
+    async def poll(self) -> None:
+        """Ask the remote for its branch and fetch that, for `take`. Trouble becomes part of the standing."""
+        async with self._one_talk:
+            await self._poll()
+
     async def take(self) -> None:
-        """Ask the remote for its branch and bring that onto ours. Trouble becomes part of the standing."""
+        """Bring what was polled onto our branch; where the two cannot be joined, sync stands still.
+
+        Raises:
+            LockedError: git is at work in the folder.
+        """
+        if not self._told:
+            return
+        if self._offered is not None and self._offered == self._united == self.seen:
+            self._standing.resume(CAUSE)
+            return
         try:
-            heads = await self._net.run(self._remote.heads)
+            await self._git.run(self._unite)
+        except LockedError:
+            raise
+        except UnsettledError as error:
+            # There is another look once it has settled.
+            log.debug("%s", error)
+        except VaultloopError as error:
+            self._standing.pause(CAUSE, str(error))
+
+    def give_up(self) -> None:
+        """At the end: what is under way in the network need not come to its own."""
+        self._remote.give_up()
+
+    async def push(self) -> None:
+        """Bring our branch to the remote, joining what others pushed meanwhile. Trouble as in `poll`."""
+        async with self._one_talk:
+            await self._push()
+
+    async def _poll(self) -> None:
+        try:
+            heads = await self._heads()
             await self._choose_branch(heads)
-            theirs = heads.branches.get(self._repository.branch)
-            if theirs is None:
-                self._note_absence()
-            elif theirs == self._united == self.seen:
-                self._standing.resume(CAUSE)
-            else:
-                await self._take_head(theirs)
+            self._offered = await self._fetched(heads.branches.get(self._repository.branch))
+            self._told = True
         except (Retry, Stalled) as error:
             self._standing.unreachable(str(error))
         else:
             self._standing.reachable()
 
-    async def push(self) -> None:
-        """Bring our branch to the remote, joining what others pushed meanwhile. Trouble as in `take`."""
+    async def _heads(self) -> Heads:
+        asked = asyncio.ensure_future(self._net.run(self._remote.heads))
+        try:
+            # A remote that goes on sending, byte by byte, runs into no time-out of the network's.
+            await asyncio.wait({asked}, timeout=ANSWER_LIMIT)
+            if not asked.done():
+                self._standing.unreachable(
+                    f"{self._remote.url} has not told its branches for {ANSWER_LIMIT:.0f} seconds."
+                )
+            return await asked
+        finally:
+            asked.cancel()
+
+    async def _fetched(self, theirs: str | None) -> str | None:
+        """The remote's newest commit, once it is here."""
+        if theirs is None or await self._git.run(self._repository.has, theirs):
+            return theirs
+        fetched = f"fetched/{self._tracking}"
+        await self._net.run(self._remote.fetch, self._repository.branch, OWN_REFS + fetched)
+        # Others may have pushed more since the heads were listed.
+        return await self._git.run(self._repository.kept, fetched) or theirs
+
+    async def _push(self) -> None:
         for attempt in range(PUSH_ATTEMPTS):
             head = await self._git.run(lambda: self._repository.head)
             if head is None or self._standing.compare(head, self.seen):
@@ -110,31 +169,25 @@ class Upstream:
 
     def _note_absence(self) -> None:
         if self.seen is not None:
-            branch = self._repository.branch
+            branch, rescue = self._repository.branch, f"rescue/{self.seen}"
+            if self._repository.kept(rescue) is None:
+                self._repository.keep(rescue, self.seen)
             self._standing.pause(
                 CAUSE,
                 f"The branch {branch} is gone from {self._remote.url}. The vault is kept here, at"
-                f" {self.seen[:12]}, and nothing is pushed. Push that branch there again.",
+                f" {self.seen[:12]} ({OWN_REFS}{rescue}), and nothing is pushed."
+                " Push that branch there again.",
             )
 
-    async def _take_head(self, theirs: str) -> None:
-        if self._stuck == (await self._git.run(lambda: self._repository.head), theirs):
-            return
-        if not await self._git.run(self._repository.has, theirs):
-            fetched = f"fetched/{self._tracking}"
-            await self._net.run(self._remote.fetch, self._repository.branch, OWN_REFS + fetched)
-            # Others may have pushed more since the heads were listed.
-            newest = await self._git.run(self._repository.kept, fetched)
-            theirs = newest or theirs
-        try:
-            await self._git.run(self._unite, theirs)
-        except LockedError as error:
-            log.debug("%s", error)
-        except VaultloopError as error:
-            self._standing.pause(CAUSE, str(error))
-
-    def _unite(self, theirs: str) -> None:
+    def _unite(self) -> None:
         """In the git thread: bring the remote's commit onto the branch, or say why not."""
+        # Read here: a push may have ended since the look began.
+        theirs = self._offered
+        if theirs is None:
+            self._note_absence()
+            return
+        if self._stuck == (self._repository.head, theirs):
+            return
         if (refusal := self._refusal(theirs)) is None:
             self._repository.keep(self._tracking, theirs)
             self.seen = theirs
@@ -142,6 +195,10 @@ class Upstream:
             if not conflicts:
                 self._united, self._stuck = theirs, None
                 self._standing.resume(CAUSE)
+                return
+            if not self._branch.conflicts(theirs):
+                # Only what lies in the folder is in the way: once it is gone, the next look goes on.
+                self._standing.pause(CAUSE, _in_the_way(conflicts, theirs))
                 return
             refusal = _conflict(conflicts, theirs, self._tracking)
         self._standing.pause(CAUSE, refusal)
@@ -169,23 +226,37 @@ class Upstream:
         """Push once; None if the remote took it, else its reason."""
         reached(Failpoint.BEFORE_PUSH)
         try:
-            await self._net.run(self._remote.push, head, self._repository.branch)
+            await self._net.run(self._remote.push, head, self._repository.branch, over=self.seen)
+            reached(Failpoint.AFTER_PUSH)
+            await self._git.run(self._note_pushed, head)
         except (Retry, Stalled) as error:
             return str(error)
         except RefusedError as error:
             return f"{self._remote.url} did not take the push: {error}."
-        reached(Failpoint.AFTER_PUSH)
-        await self._git.run(self._repository.keep, self._tracking, head)
-        self.seen = self._united = head
         self._standing.reachable()
         return None
+
+    def _note_pushed(self, head: str) -> None:
+        self._told, self._offered = True, head
+        self._repository.keep(self._tracking, head)
+        self.seen = self._united = head
 
     async def _lost_a_race(self) -> bool:
         """After a push that failed: whether somebody else was faster, and theirs is joined now."""
         before = self.seen
-        await self.take()
+        await self._poll()
+        with suppress(LockedError):
+            await self.take()
         joined = self._standing.trouble is None and self._standing.reason(CAUSE) is None
         return joined and self.seen != before
+
+
+def _in_the_way(paths: Sequence[str], theirs: str) -> str:
+    return (
+        f"What was pushed ({theirs[:12]}) cannot be written to the folder: {listed(paths)} holds something"
+        " there that is not in the vault. Nothing was changed. If it is staged, commit it; if it is a file"
+        " that git ignores, move it away."
+    )
 
 
 def _conflict(paths: Sequence[str], theirs: str, tracking: str) -> str:

@@ -18,18 +18,26 @@ from watchfiles._rust_notify import RustNotify
 
 from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.worker import Worker
+from vaultloop.vault.folder import MEANT
 from vaultloop.vault.ignore import is_leftover
-from vaultloop.vault.settling import Settling
+from vaultloop.vault.settling import Settling, Signature, signature_of
+from vaultloop.vault.trees import is_utf8
 
 log = logging.getLogger(__name__)
 
-# Milliseconds: events within the first are one batch; the second is how long silence ends a batch early.
+# Milliseconds: events within the first are one batch; the second is how long silence ends a batch early, and
+# how often the library looks for events: what it takes longer is part of what an edit waits for anyway.
 DEBOUNCE = 200
-STEP = 50
+STEP = 100
 # The kernel drops what does not fit its queue (16,384) without a word; a batch this large may be such a one.
 FLOOD = 2000
+# What is no note, and yet a reason to look: the human commits by hand or switches branches, and no file may
+# tell; git is done with what it kept us from; the human says that a deletion is meant.
+_RINGING = (".git/HEAD", ".git/refs/heads/", ".git/index.lock", MEANT)
 # Seconds until a folder that cannot be watched, or is gone, is tried again.
 TRY_AGAIN = 30.0
+# As above, after an event that the library stumbles over: that of a file whose name is not UTF-8, say.
+AFTER_ERROR = 2.0
 
 
 class Watcher:
@@ -74,7 +82,9 @@ class Watcher:
         return None if everything else named
 
     async def _watch(self) -> None:
+        again = False
         while True:
+            pause = TRY_AGAIN
             try:
                 notify = await self._thread.run(
                     RustNotify,
@@ -86,7 +96,13 @@ class Watcher:
                     ignore_permission_denied=True,
                 )
                 self._watching.set()
-                await self._take_events(notify)
+                if again:
+                    # What happened meanwhile was told to nobody.
+                    self._look_everywhere()
+                again, pause = True, AFTER_ERROR
+                if await self._take_events(notify):
+                    return
+                pause = TRY_AGAIN
             except (OSError, RuntimeError) as error:
                 log.warning(
                     "%s cannot be watched: %s. It is walked through now and then instead.",
@@ -95,16 +111,18 @@ class Watcher:
                 )
                 self._watching.set()
             self._look_everywhere()
-            await sleep(self._clock, TRY_AGAIN)
+            await sleep(self._clock, pause)
 
-    async def _take_events(self, notify: RustNotify) -> None:
+    async def _take_events(self, notify: RustNotify) -> bool:
+        """Hand on what happens until the folder goes away; whether we were asked to stop."""
         watched = self._identity()
         while watched is not None and watched == self._identity():
             events = await self._thread.run(notify.watch, DEBOUNCE, STEP, 5000, self._stop)
             if events == "stop":
-                return
+                return True
             if isinstance(events, set):
                 self._touch({path for _, path in events})
+        return False
 
     def _identity(self) -> tuple[int, int] | None:
         # A folder that was unmounted or replaced goes silent: only its inode tells.
@@ -117,14 +135,18 @@ class Watcher:
         if len(paths) >= FLOOD:
             self._look_everywhere()
         for path in self._files(paths):
-            self._settling.touched(path)
+            self._settling.touched(path, self._signature(path))
+
+    def _signature(self, path: str) -> Signature | None:
+        with suppress(OSError):
+            return signature_of((self._folder / path).lstat())
+        return None
 
     def _files(self, paths: Iterable[str]) -> Iterator[str]:
         """The vault paths of the files in question; for a folder all that is in it."""
         for path in paths:
             relative = os.path.relpath(path, self._folder)
-            if relative.startswith((".git/HEAD", ".git/refs/heads/")):
-                # The human commits by hand, or switches branches: no file may tell.
+            if relative.startswith(_RINGING):
                 self._ring()
             if relative == "." or any(map(is_leftover, Path(relative).parts)):
                 continue
@@ -137,7 +159,9 @@ class Watcher:
         for place, folders, files in os.walk(folder):
             folders[:] = [name for name in folders if not is_leftover(name)]
             yield from (
-                os.path.relpath(Path(place, name), self._folder) for name in files if not is_leftover(name)
+                os.path.relpath(Path(place, name), self._folder)
+                for name in files
+                if not is_leftover(name) and is_utf8(name)
             )
 
     def _look_everywhere(self) -> None:
