@@ -6,10 +6,10 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import idle, noop, remote, saving
+from bench import idle, noop, remote, saving, viewing
 from bench.measure import Row
 
-PARTS = {"idle": idle, "remote": remote, "noop": noop, "saving": saving}
+PARTS = {"idle": idle, "remote": remote, "noop": noop, "saving": saving, "viewing": viewing}
 
 
 async def measured(names: list[str]) -> list[Row]:

@@ -17,20 +17,20 @@ ENGINE = ROOT / "engine" / "vaultloop"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 
 def defined() -> Iterator[str]:
     """Every `function`, `Class`, `Class.method` and `module.name` of the engine."""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     for path in ENGINE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        yield from (node.name for node in ast.walk(tree) if isinstance(node, functions))
+        yield from (node.name for node in ast.walk(tree) if isinstance(node, Function))
         for node in tree.body:
-            if isinstance(node, (*functions, ast.ClassDef)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 name = f"{path.stem}.{node.name}"
                 yield from (node.name, name, f"{path.parent.name}.{name}")
-            for inner in node.body if isinstance(node, ast.ClassDef) else ():
-                if isinstance(inner, functions):
-                    yield f"{node.name}.{inner.name}"
+            if isinstance(node, ast.ClassDef):
+                yield from (f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, Function))
 
 
 DEFINED = frozenset(defined())

@@ -17,7 +17,7 @@ from typing import Any
 from vaultloop.aio import rpc
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import Clock, SystemClock
-from vaultloop.aio.supervise import every
+from vaultloop.aio.supervise import every, persist
 from vaultloop.components import KINDS
 from vaultloop.components.bridge.component import BridgeComponent
 from vaultloop.components.bridge.console import ConsoleChannel
@@ -38,10 +38,10 @@ from vaultloop.runners.claude import ClaudeRunner
 from vaultloop.runners.command import CommandRunner
 from vaultloop.sandbox.direct import DirectLauncher
 from vaultloop.sessions.dispatcher import Dispatcher
-from vaultloop.sessions.session import Services
+from vaultloop.sessions.services import Services
 from vaultloop.settings import Settings
 from vaultloop.state.database import Database
-from vaultloop.state.directory import StateDirectory
+from vaultloop.state.directory import StateDirectory, alone_on
 from vaultloop.state.inbox import Inbox
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.status_book import StatusBook
@@ -49,7 +49,7 @@ from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
 from vaultloop.vault.loader import KnownNote, Loader
 from vaultloop.vault.lookout import Lookout
-from vaultloop.vault.plain_folder import FolderFiles
+from vaultloop.vault.poller import Poller
 from vaultloop.vault.pusher import Pusher
 from vaultloop.vault.remote import Credentials
 from vaultloop.vault.repository import Identity
@@ -94,6 +94,8 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
     state = StateDirectory(settings.state)
     async with AsyncExitStack() as stack:
         stack.enter_context(state.locked())
+        if settings.folder is not None:
+            stack.enter_context(alone_on(settings.folder))
         database = stack.enter_context(Database(state.database))
         bell, ready, effort = Bell(), asyncio.Event(), Effort()
         sync = await stack.enter_async_context(_sync(settings, clock, effort))
@@ -141,6 +143,8 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
 
         watcher = await _watcher(stack, settings, sync, clock, bell)
         lookout = Lookout(sync, watcher)
+        poller = Poller(sync, settings.poll, clock, on_poll=bell.ring)
+        sync.on_change = bell.ring
 
         def on_report(report: Report) -> None:
             # Only now can the guard tell who may speak.
@@ -161,22 +165,27 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
             on_report=on_report,
         )
         control = Control(
-            reconciler=reconciler, dispatcher=dispatcher, console=console, crons=crons, inbox=inbox
+            reconciler=reconciler,
+            dispatcher=dispatcher,
+            console=console,
+            crons=crons,
+            inbox=inbox,
+            poll=poller.asked,
         )
         await stack.enter_async_context(rpc.serving(state.socket, control.handlers))
 
         def look_again() -> None:
-            lookout.poll_is_due()
+            poller.ring()
             bell.ring()
 
         def walk_again() -> None:
             lookout.walk_is_due()
             bell.ring()
 
-        tasks = {"state flow": reconciler.run()}
+        tasks = {"state flow": reconciler.run() if settings.remote is None else poller.then(reconciler.run)}
         if settings.remote is not None:
-            tasks["poll of the remote"] = every(settings.poll, clock, look_again)
-            tasks["push"] = pusher.run()
+            tasks["poll of the remote"] = persist("poll", poller.run, clock)
+            tasks["push"] = persist("push", pusher.run, clock)
         if watcher is not None:
             tasks["walk through the folder"] = every(WALK_PERIOD, clock, walk_again)
         await stack.enter_async_context(_tasks(tasks))
@@ -190,14 +199,19 @@ async def up(
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Run an engine until ctrl-C or TERM; `beside` runs once it is ready, and ends with it."""
-    stop = asyncio.Event()
-    async with assembled(settings, clock or SystemClock()) as engine:
-        log.info("sessions are UNCONFINED: their programs run as this user")
-        with _hearing(stop, engine.look_again):
-            async with _tasks({"beside the engine": _companion(engine, beside)}):
+    stop, hang_up = asyncio.Event(), Bell()
+    # From the first moment to the last: also what is slow to start or to end can be told to stop.
+    with _hearing(stop, hang_up):
+        async with assembled(settings, clock or SystemClock()) as engine:
+            log.info("sessions are UNCONFINED: their programs run as this user")
+            beside_it = {
+                "beside the engine": _companion(engine, beside),
+                "hang-up": _obey(hang_up, engine.look_again),
+            }
+            async with _tasks(beside_it):
                 await stop.wait()
-        log.info("stopping")
-    log.info("stopped")
+            log.info("stopping")
+        log.info("stopped")
 
 
 async def plan_offline(settings: Settings) -> Plan:
@@ -223,8 +237,7 @@ async def plan_offline(settings: Settings) -> Plan:
 async def _newest(settings: Settings, sync: Sync) -> Files:
     """What the folder holds now, or the newest commit: a plan commits nothing that is still being written."""
     if settings.folder is not None:
-        head = await sync.git(lambda: sync.repository.head)
-        return FolderFiles(settings.folder, head or "")
+        return await sync.lying()
     head = await sync.look()
     if head is None:
         why = sync.remote_trouble or "It has no commit yet."
@@ -292,8 +305,14 @@ async def _companion(engine: Engine, beside: Callable[[], Coroutine[Any, Any, No
         await beside()
 
 
+async def _obey(bell: Bell, action: Callable[[], None]) -> None:
+    while True:
+        await bell.heard()
+        action()
+
+
 @contextmanager
-def _hearing(stop: asyncio.Event, look_again: Callable[[], None]) -> Iterator[None]:
+def _hearing(stop: asyncio.Event, hang_up: Bell) -> Iterator[None]:
     """The first ctrl-C or TERM asks to stop, a second one insists; HUP looks again."""
 
     def asked() -> None:
@@ -302,7 +321,7 @@ def _hearing(stop: asyncio.Event, look_again: Callable[[], None]) -> Iterator[No
             os._exit(130)
         stop.set()
 
-    heard = {signal.SIGINT: asked, signal.SIGTERM: asked, signal.SIGHUP: look_again}
+    heard = {signal.SIGINT: asked, signal.SIGTERM: asked, signal.SIGHUP: hang_up.ring}
     loop = asyncio.get_running_loop()
     for number, handler in heard.items():
         loop.add_signal_handler(number, handler)

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from vaultloop.model.conversation import Message, Reply
 from vaultloop.model.errors import VaultloopError
 from vaultloop.reconcile.loop import Reconciler
 from vaultloop.sessions.dispatcher import Dispatcher
-from vaultloop.state.inbox import Inbox
+from vaultloop.state.inbox import Fate, Inbox
 
 # How long a terminal may take to show a reply before it counts as gone (seconds): one that was stopped with
 # ctrl-Z must not keep replies from the others.
@@ -31,7 +31,10 @@ class Control:
         console: ConsoleChannel,
         crons: CronComponent,
         inbox: Inbox,
+        poll: Callable[[], Awaitable[None]],
     ) -> None:
+        """`poll` asks the remote, for the next look at the vault."""
+        self._poll = poll
         self._reconciler = reconciler
         self._dispatcher = dispatcher
         self._console = console
@@ -40,7 +43,7 @@ class Control:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        return {
+        methods: dict[str, Handler] = {
             "plan": self._plan,
             "confirm": self._confirm,
             "run": self._run,
@@ -48,32 +51,25 @@ class Control:
             "listen": self._listen,
             "say": self._say,
         }
+        return {name: _explained(method) for name, method in methods.items()}
 
     async def _plan(self, _: Peer, __: JsonObject) -> Any:
+        # What was pushed a moment ago is in the plan; applied it is when the engine looks by itself.
+        await self._poll()
         return (await self._reconciler.preview()).as_json()
 
     async def _confirm(self, _: Peer, params: JsonObject) -> Any:
-        try:
-            return {"revision": await self._reconciler.confirm(_text(params, "revision"))}
-        except VaultloopError as error:
-            raise RpcError(REFUSED, str(error)) from error
+        return {"revision": await self._reconciler.confirm(_text(params, "revision"))}
 
     async def _run(self, _: Peer, params: JsonObject) -> Any:
-        try:
-            turn = self._crons.run_now(_text(params, "cron"))
-        except VaultloopError as error:
-            raise RpcError(REFUSED, str(error)) from error
+        turn = self._crons.run_now(_text(params, "cron"))
         if not params.get("wait", True):
             return {"session": turn.id, "outcome": None, "reply": None}
         ended = await self._dispatcher.ended(turn.id)
-        return {"session": turn.id, "outcome": str(ended.outcome), "reply": ended.reply or ended.detail}
+        return {"session": turn.id, "outcome": str(ended.outcome), "reply": ended.told}
 
     async def _restore(self, _: Peer, params: JsonObject) -> Any:
-        try:
-            message = await self._dispatcher.restore(_text(params, "session"))
-        except VaultloopError as error:
-            raise RpcError(REFUSED, str(error)) from error
-        return {"ok": True, "message": message}
+        return {"ok": True, "message": await self._dispatcher.restore(_text(params, "session"))}
 
     async def _listen(self, peer: Peer, params: JsonObject) -> Any:
         """Show the replies of one chat at this terminal until it goes away."""
@@ -81,7 +77,14 @@ class Control:
         chat = _text(params, "chat")
 
         async def show(reply: Reply) -> None:
-            shown = peer.call("reply", key=reply.key, text=reply.text, answers=self._answered(reply))
+            answered = self._inbox.answered_by(reply.key)
+            shown = peer.call(
+                "reply",
+                key=reply.key,
+                text=reply.text,
+                answers=[message.id for message in answered],
+                refused=any(self._inbox.fate(message) is Fate.REFUSED for message in answered),
+            )
             await asyncio.wait_for(shown, TERMINAL_PATIENCE)
 
         peer.lifetime.enter_context(self._console.listening(chat, show))
@@ -107,13 +110,25 @@ class Control:
                 "`platform: console`; `vaultloop status` shows whether it was applied.",
             )
 
-    def _answered(self, reply: Reply) -> list[str]:
-        """Ids of the messages that a reply answers."""
-        return [message.id for message in self._inbox.answered_by(reply.key)]
+
+def _explained(method: Handler) -> Handler:
+    """The same method; what a person can act on reaches them in its own words."""
+
+    async def answered(peer: Peer, params: JsonObject) -> Any:
+        try:
+            return await method(peer, params)
+        except VaultloopError as error:
+            raise RpcError(REFUSED, str(error)) from error
+
+    return answered
 
 
 def _text(params: JsonObject, name: str) -> str:
     value = params.get(name)
     if not isinstance(value, str) or not value:
         raise RpcError(INVALID_PARAMS, f"{name} is missing, or not a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise RpcError(INVALID_PARAMS, f"{name} has bytes that are no UTF-8 text") from error
     return value

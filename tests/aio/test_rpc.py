@@ -1,6 +1,7 @@
 """JSON-RPC 2.0 over a unix socket."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ async def test_a_server_that_goes_away_fails_the_calls_in_flight(tmp_path: Path)
 class connected_later:  # noqa: N801 - reads like the context managers beside it
     """A connected peer and the task that serves it."""
 
-    def __init__(self, path: Path, handlers: dict[str, rpc.Handler]) -> None:
+    def __init__(self, path: Path, handlers: Mapping[str, rpc.Handler]) -> None:
         self._path = path
         self._handlers = handlers
 
@@ -118,10 +119,50 @@ class connected_later:  # noqa: N801 - reads like the context managers beside it
 
 
 @asynchronous
-async def test_a_peer_that_speaks_nonsense_is_dropped_and_others_go_on(tmp_path: Path) -> None:
+async def test_waiting_for_the_other_side_ends_when_it_goes_away(tmp_path: Path) -> None:
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def never() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with connected_later(tmp_path / "s", HANDLERS) as (peer, server):
+        waiting = asyncio.create_task(peer.while_open(never()))
+        await began.wait()
+        server.cancel()
+        with pytest.raises(ConnectionError):
+            await waiting
+        assert cancelled.is_set()
+
+
+@asynchronous
+async def test_what_came_before_the_other_side_went_away_counts(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s", HANDLERS), connected(tmp_path / "s") as peer:
+        assert await peer.while_open(peer.call("echo", n=1)) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"[" * 100_000,
+        b"[]",
+        b"7",
+        b'{"method": []}',
+        b'{"id": {}}',
+        b"\xff",
+        b'"' + b"\\ud800" + b'"',
+    ],
+    ids=lambda line: line[:12].decode(errors="replace"),
+)
+@asynchronous
+async def test_a_peer_that_speaks_nonsense_is_dropped_and_others_go_on(tmp_path: Path, line: bytes) -> None:
     async with serving(tmp_path / "s", HANDLERS):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
-        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        writer.write(line + b"\n")
         assert await reader.read() == b""
         writer.close()
         async with connected(tmp_path / "s") as peer:

@@ -1,11 +1,14 @@
 """The command line as a whole: help, exit codes, what a wrong call says."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.installation import COMMAND, environment
+from support.notes import OWNER
+from support.vault_clone import VaultClone
 from vaultloop.cli import COMMANDS
 
 
@@ -39,6 +42,25 @@ def test_a_wrong_setting_exits_78_and_says_what_was_expected(tmp_path: Path) -> 
     assert done.returncode == 78
     assert "VAULTLOOP_POLL" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_refused_at_start_and_nothing_is_made(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    done = run("up", VAULTLOOP_FOLDER=str(tmp_path / "typo"), VAULTLOOP_STATE=str(state))
+    assert done.returncode == 78
+    assert f"{tmp_path / 'typo'} is not there" in done.stderr
+    assert f"vaultloop init {tmp_path / 'typo'}" in done.stderr
+    assert not state.exists()
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_folder_on_a_branch_of_another_name_needs_no_setting(tmp_path: Path) -> None:
+    human = VaultClone.fresh(tmp_path / "vault", "master")
+    human.save("agent/scopes/owner.md", OWNER)
+    where = {"VAULTLOOP_FOLDER": str(human.path), "VAULTLOOP_STATE": str(tmp_path / "state")}
+    done = run("plan", "--json", **where)
+    assert done.returncode == 2, done.stderr
+    assert json.loads(done.stdout)["revision"] == human.head
 
 
 def test_asking_an_engine_that_does_not_run_exits_69_and_says_how_to_start_it(tmp_path: Path) -> None:

@@ -51,6 +51,22 @@ def test_a_reader_works_beside_the_writer_and_writes_nothing(path: Path) -> None
             reader.remember("a", "2")
 
 
+def test_a_reader_finds_the_file_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "Hana's state? 100%20 #1"
+    folder.mkdir()
+    with Database(folder / "engine.db") as writer:
+        writer.remember("a", "1")
+        with Database(folder / "engine.db", read_only=True) as reader:
+            assert reader.fact("a") == "1"
+
+
+def test_a_reader_that_comes_before_the_first_writer_is_done_is_told_to_wait(path: Path) -> None:
+    sqlite3.connect(path).close()
+    path.touch()
+    with pytest.raises(Stalled, match="vaultloop up"):
+        Database(path, read_only=True)
+
+
 def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     with Database(path):
         pass
@@ -67,3 +83,23 @@ def test_remembering_the_same_value_again_writes_nothing(path: Path) -> None:
         before = reader.row("PRAGMA data_version")
         writer.remember("a", "1")
         assert tuple(reader.row("PRAGMA data_version") or ()) == tuple(before or ())
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_file_is_told_with_a_cure(path: Path, content: bytes, *, read_only: bool) -> None:
+    path.write_bytes(content)
+    with pytest.raises(Stalled, match="Move it away"):
+        Database(path, read_only=read_only)
+
+
+def test_a_full_disk_undoes_one_transaction_and_hinders_no_later_one(path: Path) -> None:
+    with Database(path) as database:
+        database.row("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            database.remember("long", "x" * 100_000)
+        database.row("PRAGMA max_page_count = 100000")
+        database.remember("short", "x")
+    with Database(path) as database:
+        assert database.fact("long") is None
+        assert database.fact("short") == "x"

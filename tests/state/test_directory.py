@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vaultloop.model.errors import VaultloopError
-from vaultloop.state.directory import Busy, StateDirectory
+from vaultloop.state.directory import Busy, StateDirectory, alone_on
 
 
 def test_it_is_made_closed_to_others(tmp_path: Path) -> None:
@@ -19,6 +19,26 @@ def test_only_one_acts_on_it_at_a_time(tmp_path: Path) -> None:
     with held, pytest.raises(Busy, match="Another vaultloop acts on"), second:
         pass
     with StateDirectory(tmp_path).locked():
+        pass
+
+
+def test_whether_somebody_acts_on_it_can_be_seen_without_being_in_the_way(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    assert not directory.is_held
+    with directory.locked():
+        assert StateDirectory(tmp_path).is_held
+    assert not directory.is_held
+
+
+def test_only_one_engine_follows_a_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
+    with alone_on(tmp_path), pytest.raises(Busy, match="One folder takes one engine"), alone_on(tmp_path):
+        pass
+    with alone_on(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_yet_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    with alone_on(tmp_path / "later"):
         pass
 
 

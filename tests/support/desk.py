@@ -20,7 +20,7 @@ from vaultloop.model.policy import Audience, Policy
 from vaultloop.runners.command import CommandRunner
 from vaultloop.sandbox.direct import DirectLauncher
 from vaultloop.sessions.dispatcher import Dispatcher
-from vaultloop.sessions.session import Services
+from vaultloop.sessions.services import Services
 from vaultloop.state.database import Database
 from vaultloop.state.turns import TurnRecord, Turns
 from vaultloop.vault.signing import Signer

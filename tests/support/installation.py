@@ -130,10 +130,15 @@ class Engine:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    def wait(self) -> int:
+        """Its exit status once it has ended by itself: negative for a signal."""
+        code = self._process.wait(timeout=PATIENCE)
+        self._reader.join(timeout=10)
+        return code
+
     def wait_killed(self) -> None:
         """Wait until it was killed from within."""
-        assert self._process.wait(timeout=PATIENCE) == -signal.SIGKILL, "".join(self.log)
-        self._reader.join(timeout=10)
+        assert self.wait() == -signal.SIGKILL, "".join(self.log)
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -8,13 +8,14 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 JsonObject = dict[str, Any]
 Handler = Callable[["Peer", JsonObject], Awaitable[Any]]
 
@@ -53,6 +54,7 @@ class Peer:
         self._handlers = handlers
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._last_id = 0
+        self._ended = asyncio.Event()
 
     async def call(self, method: str, **params: Any) -> Any:
         """The other side's result.
@@ -71,12 +73,30 @@ class Peer:
         finally:
             del self._waiting[call_id]
 
+    async def while_open(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, which waits for something that the other side is to do.
+
+        Raises:
+            ConnectionError: it went away before that; `work` is cancelled.
+        """
+        working = asyncio.create_task(work, name="work of an rpc client")
+        ended = asyncio.create_task(self._ended.wait(), name="end of an rpc connection")
+        try:
+            await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise ConnectionError("the other side closed the connection")
+            return working.result()
+        finally:
+            for task in (working, ended):
+                task.cancel()
+            await asyncio.gather(working, ended, return_exceptions=True)
+
     async def serve(self) -> None:
         """Read until the other side closes; answer each call in a task of its own."""
         try:
             async with asyncio.TaskGroup() as group:
                 while line := await self._reader.readline():
-                    message = json.loads(line)
+                    message = _parsed(line)
                     if "method" in message:
                         group.create_task(self._answer(message), name=f"rpc {message['method']}")
                     else:
@@ -84,12 +104,13 @@ class Peer:
                 # Nobody will answer any more; handlers that wait for such an answer must not wait for ever.
                 self._lose_answers()
         except* (ConnectionError, ValueError) as errors:
-            # ValueError: not JSON, or a line beyond the bound. Such a peer is dropped, others go on.
+            # ValueError: no JSON-RPC, or a line beyond the bound. Such a peer is dropped, others go on.
             log.debug("rpc peer dropped: %s", errors.exceptions[0])
         finally:
             self.lifetime.close()
             self._lose_answers()
             self._writer.close()
+            self._ended.set()
 
     def _lose_answers(self) -> None:
         for answer in self._waiting.values():
@@ -126,6 +147,23 @@ class Peer:
     async def _send(self, message: JsonObject) -> None:
         self._writer.write(json.dumps(message).encode() + b"\n")
         await self._writer.drain()
+
+
+def _parsed(line: bytes) -> JsonObject:
+    """A message.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        message = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(message, dict) or not isinstance(message.get("method", ""), str):
+        raise ValueError("no JSON-RPC message")
+    if not isinstance(message.get("id"), int | str | None):
+        raise ValueError("no JSON-RPC id")
+    return message
 
 
 @contextmanager

@@ -18,27 +18,29 @@ from typing import NoReturn
 import click
 
 from vaultloop import __version__
+from vaultloop.cli.plain import plain
 
 USAGE = 64
 UNAVAILABLE = 69
 BUSY = 75
 CONFIG = 78
 
-# Command -> module: imported when it is called, so that `check` never waits for what it does not use.
+# Command, and what it is for; its module has the same name and is imported when it is called, so that `check`
+# never waits for what it does not use.
 COMMANDS = {
-    "init": "init",
-    "up": "up",
-    "check": "check",
-    "plan": "plan",
-    "status": "status",
-    "log": "log",
-    "chat": "chat",
-    "run": "run",
-    "crons": "crons",
-    "confirm": "confirm",
-    "sessions": "sessions",
-    "schema": "schema",
-    "practice": "practice",
+    "init": "Make a vault, or add `agent/` to one that is there.",
+    "up": "Run the engine until ctrl-C or TERM.",
+    "check": "Check a vault's declarations.",
+    "plan": "Show what would be created, updated and deleted.",
+    "status": "Show the revision, what runs, and what needs you.",
+    "log": "Show the audit trail.",
+    "chat": "Talk to the agent.",
+    "run": "Run a cron once, now, beside its schedule.",
+    "crons": "Show every cron's next and past slots.",
+    "confirm": "Apply deletions that the engine holds back.",
+    "sessions": "List sessions; show one, or restore its edits.",
+    "schema": "Print the JSON Schemas of the kinds.",
+    "practice": "Answer one prompt without a model.",
 }
 
 
@@ -51,9 +53,13 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"vaultloop.cli.{COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"vaultloop.cli.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,7 +91,7 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except VaultloopError as error:
-        print(f"vaultloop: {error}", file=sys.stderr)
+        print(plain(f"vaultloop: {error}"), file=sys.stderr)
         code = _exit_code(error)
     except BrokenPipeError:
         # The reader of our output left, as `head` does.

@@ -7,7 +7,7 @@ import click
 
 from vaultloop.cli.engine import engine
 from vaultloop.cli.options import with_settings
-from vaultloop.cli.terminal import Terminal
+from vaultloop.cli.terminal import Answer, Terminal
 from vaultloop.settings import Settings
 
 # A turn has its own limit (`stop-after`); after this one (seconds) the engine is not answering at all.
@@ -23,17 +23,20 @@ DEFAULT_PATIENCE = 900.0
 def command(settings: Settings, once: str | None, chat: str, person: str, timeout: float) -> None:
     """Talk to the agent; without options, as its owner.
 
-    /help lists what is answered without a model. Leave with ctrl-D.
+    /help lists what is answered without a model. Leave with ctrl-D. With
+    --once it exits 1 if the chat or the person is refused.
     """
     terminal = Terminal(chat=chat, person=person)
     if once is None:
         asyncio.run(_converse(settings, terminal))
         return
     try:
-        print(asyncio.run(asyncio.wait_for(_ask(settings, terminal, once), timeout)))
+        answer = asyncio.run(asyncio.wait_for(_ask(settings, terminal, once), timeout))
     except TimeoutError:
         print(f"No answer within {timeout:.0f} s; it will be shown in the next chat.", file=sys.stderr)
         sys.exit(1)
+    print(answer.text)
+    sys.exit(1 if answer.refused else 0)
 
 
 async def _converse(settings: Settings, terminal: Terminal) -> None:
@@ -41,6 +44,6 @@ async def _converse(settings: Settings, terminal: Terminal) -> None:
         await terminal.converse(peer)
 
 
-async def _ask(settings: Settings, terminal: Terminal, text: str) -> str:
+async def _ask(settings: Settings, terminal: Terminal, text: str) -> Answer:
     async with engine(settings, terminal.handlers) as peer:
         return await terminal.ask(peer, text)

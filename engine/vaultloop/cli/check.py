@@ -38,7 +38,7 @@ def command(path: Path | None, *, as_json: bool) -> None:
 
 def _source(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
 

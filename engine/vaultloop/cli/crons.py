@@ -7,12 +7,14 @@ import click
 
 from vaultloop.cli import output
 from vaultloop.cli.engine import records
-from vaultloop.cli.options import as_json, with_settings
+from vaultloop.cli.options import COUNT, as_json, with_settings
 from vaultloop.settings import Settings
 
 
 @click.command(name="crons")
-@click.option("--next", "count", default=3, show_default=True, help="How many coming slots to show.")
+@click.option(
+    "--next", "count", default=3, show_default=True, type=COUNT, help="How many coming slots to show."
+)
 @click.option("--from", "start", metavar="TIME", help="Coming slots after this ISO time instead of now.")
 @as_json
 @with_settings

@@ -1,5 +1,7 @@
 """`vaultloop init`: a vault that declares an agent, and the engine's own key."""
 
+import json
+import shlex
 from pathlib import Path
 
 import click
@@ -9,31 +11,31 @@ from vaultloop.cli.options import as_json
 
 SETTINGS = """\
 # What this machine's engine needs to know. Every key is also a variable: poll is VAULTLOOP_POLL.
-folder = "{folder}"
-state = "{state}"
-branch = "{branch}"
+folder = {folder}
+state = {state}
+branch = {branch}
 """
 
 
 @click.command(name="init")
-@click.argument("vault", type=click.Path(file_okay=False, path_type=Path), default=".")
+@click.argument("vault", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--bare-remote", type=click.Path(path_type=Path), help="Also make a bare repository there and push."
 )
 @click.option("--state", type=click.Path(path_type=Path), help="State directory of the engine.")
 @click.option("--config", type=click.Path(path_type=Path), help="Where to write vaultloop.toml.")
-@click.option("--branch", default="main", show_default=True, help="The branch that is the vault.")
+@click.option("--branch", help="The branch that is the vault; without it the one that is checked out there.")
 @as_json
 def command(
     vault: Path,
     bare_remote: Path | None,
     state: Path | None,
     config: Path | None,
-    branch: str,
+    branch: str | None,
     *,
     as_json: bool,
 ) -> None:
-    """Make a vault at VAULT, or add `agent/` to the one that is there.
+    """Make a vault at VAULT (`.` for here), or add `agent/` to the one there.
 
     Touches no other note and overwrites nothing; calling it again goes on
     where it stopped.
@@ -46,6 +48,7 @@ def command(
     vault = vault.absolute()
     directory = StateDirectory((state or default_state()).absolute())
     directory.make()
+    branch = scaffold.branch_of(vault, branch)
     vault.mkdir(parents=True, exist_ok=True)
     done = scaffold.write_template(vault)
     commit = scaffold.commit_template(vault, done, branch)
@@ -59,6 +62,8 @@ def command(
         "vault": str(vault),
         "written": done.written,
         "kept": done.kept,
+        "runs": done.runs,
+        "paused": done.paused,
         "commit": commit,
         "remote": str(remote) if remote else None,
         "settings": str(settings),
@@ -70,18 +75,35 @@ def command(
 def _write_settings(path: Path, vault: Path, state: Path, branch: str, remote: Path | None) -> None:
     if path.exists():
         return
-    text = SETTINGS.format(folder=vault, state=state, branch=branch)
+    text = SETTINGS.format(folder=_quoted(vault), state=_quoted(state), branch=_quoted(branch))
     if remote is not None:
-        text += f'remote = "{remote}"\n'
+        text += f"remote = {_quoted(remote)}\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def _quoted(value: object) -> str:
+    # What JSON writes between quotes, TOML reads the same.
+    return json.dumps(str(value), ensure_ascii=False)
 
 
 def _tell(result: dict[str, object]) -> None:
     written = result["written"]
     assert isinstance(written, list)
-    output.console.print(f"Vault     {result['vault']}  ({output.counted(len(written), 'new file')})")
+    lines = [f"Vault     {result['vault']}  ({output.counted(len(written), 'new file')})"]
     if result["remote"]:
-        output.console.print(f"Remote    {result['remote']}")
-    output.console.print(f"Settings  {result['settings']}")
-    output.console.print("Signing   the engine's own key is ready; its commits are signed with it")
-    output.console.print(f"\nNext: vaultloop up --config {result['settings']}")
+        lines.append(f"Remote    {result['remote']}")
+    lines += [
+        f"Settings  {result['settings']}",
+        "Signing   the engine's own key is ready; its commits are signed with it",
+        *_listed("Will run", result["runs"]),
+        *_listed("Paused, until you remove `paused: true` from the note", result["paused"]),
+        "",
+        f"Next: vaultloop up --config {shlex.quote(str(result['settings']))}",
+    ]
+    output.console.print("\n".join(lines), markup=False)
+
+
+def _listed(title: str, notes: object) -> list[str]:
+    assert isinstance(notes, list)
+    return ["", f"{title}:", *(f"  {note}" for note in notes)] if notes else []

@@ -5,12 +5,15 @@ from rich.text import Text
 
 from vaultloop.cli import output
 from vaultloop.cli.engine import records
-from vaultloop.cli.options import as_json, with_settings
+from vaultloop.cli.options import COUNT, as_json, with_settings
+from vaultloop.cli.plain import plain
 from vaultloop.settings import Settings
 
 
 @click.command(name="log")
-@click.option("-n", "--limit", default=20, show_default=True, help="How many of the newest commits.")
+@click.option(
+    "-n", "--limit", default=20, show_default=True, type=COUNT, help="How many of the newest commits."
+)
 @as_json
 @with_settings
 def command(settings: Settings, limit: int, *, as_json: bool) -> None:
@@ -26,8 +29,10 @@ def command(settings: Settings, limit: int, *, as_json: bool) -> None:
         session = entry["session"]
         who = entry["author"] if entry["class"] == "human" else entry["class"]
         output.console.print(
-            Text.assemble((entry["commit"][:10], "yellow"), f" {entry['at'][:16]} ", (who, "bold"), "  ")
-            + Text(entry["subject"])
+            Text.assemble(
+                (entry["commit"][:10], "yellow"), f" {entry['at'][:16]} ", (plain(who), "bold"), "  "
+            )
+            + Text(plain(entry["subject"]))
         )
         if session:
             cost = f"{entry['cost_usd']:.4f} USD"

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from vaultloop import settings
-
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command its `settings`, from flags, environment and file."""
@@ -28,10 +26,13 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         branch: str | None,
         **kwargs: Any,
     ) -> Any:
+        from vaultloop import settings  # noqa: PLC0415 - `check` and --help need none
+
         flags = {"state": state, "remote": remote, "folder": folder, "branch": branch}
         return command(*args, settings=settings.load(flags, config=config), **kwargs)
 
     return wrapped
 
 
+COUNT = click.IntRange(min=1)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, a contract for scripts.")

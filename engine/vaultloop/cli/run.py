@@ -26,5 +26,5 @@ def command(settings: Settings, cron: str, *, no_wait: bool, as_json: bool) -> N
     else:
         output.console.print(f"{session['session']}: {session['outcome']}")
         if session["reply"]:
-            output.console.print(session["reply"], markup=False)
+            output.say(session["reply"])
     sys.exit(0 if no_wait or session["outcome"] == "done" else 1)

@@ -8,21 +8,31 @@ import click
 
 from vaultloop.cli import output
 from vaultloop.cli.engine import ask, records
-from vaultloop.cli.options import as_json, with_settings
+from vaultloop.cli.options import COUNT, as_json, with_settings
 from vaultloop.model.errors import VaultloopError
 from vaultloop.settings import Settings
 
 
-@click.group(name="sessions", invoke_without_command=True)
-@click.option("--limit", default=20, show_default=True, help="How many of the newest to list.")
+class ListedByDefault(click.Group):
+    """`sessions` without a subcommand, or with options only, lists."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(name="sessions", cls=ListedByDefault)
+def command() -> None:
+    """List sessions; `show` one, or `restore` the edits of one that was stopped."""
+
+
+@command.command(name="list")
+@click.option("-n", "--limit", default=20, show_default=True, type=COUNT, help="How many of the newest.")
 @as_json
 @with_settings
-@click.pass_context
-def command(ctx: click.Context, settings: Settings, limit: int, *, as_json: bool) -> None:
-    """List sessions; `show` one, or `restore` the edits of one that was stopped."""
-    ctx.obj = settings
-    if ctx.invoked_subcommand is not None:
-        return
+def listed(settings: Settings, limit: int, *, as_json: bool) -> None:
+    """List the newest sessions; `vaultloop sessions` alone does the same."""
     from vaultloop.overview import sessions  # noqa: PLC0415
 
     with records(settings) as database:
@@ -37,7 +47,7 @@ def command(ctx: click.Context, settings: Settings, limit: int, *, as_json: bool
 @command.command(name="show")
 @click.argument("session")
 @as_json
-@click.pass_obj
+@with_settings
 def show(settings: Settings, session: str, *, as_json: bool) -> None:
     """Show all that is known of one SESSION."""
     from vaultloop.overview import session as one  # noqa: PLC0415
@@ -52,14 +62,18 @@ def show(settings: Settings, session: str, *, as_json: bool) -> None:
     for key, value in found.items():
         if value not in (None, ""):
             output.console.print(f"[dim]{key:>10}[/dim]  ", end="")
-            output.console.print(str(value), markup=False)
+            output.say(str(value))
 
 
 @command.command(name="restore")
 @click.argument("session")
-@click.pass_obj
-def restore(settings: Settings, session: str) -> None:
+@as_json
+@with_settings
+def restore(settings: Settings, session: str, *, as_json: bool) -> None:
     """Publish the kept edits of a SESSION that was cancelled or ran out of time."""
     found: dict[str, Any] = asyncio.run(ask(settings, "restore", session=session))
-    output.console.print(found["message"], markup=False)
+    if as_json:
+        output.print_json(found)
+    else:
+        output.say(found["message"])
     sys.exit(0 if found["ok"] else 1)

@@ -1,12 +1,19 @@
 """`vaultloop status`: how everything stands."""
 
+from typing import Any
+
 import click
 from rich.text import Text
 
 from vaultloop.cli import output
 from vaultloop.cli.engine import records
 from vaultloop.cli.options import as_json, with_settings
+from vaultloop.cli.plain import plain
 from vaultloop.settings import Settings
+from vaultloop.state.directory import StateDirectory
+
+# What needs nobody is listed last, and in one line.
+QUIET = ("Ready", "Suspended")
 
 
 @click.command(name="status")
@@ -18,22 +25,32 @@ def command(settings: Settings, *, as_json: bool) -> None:
 
     with records(settings) as database:
         found = overview(database)
-    if as_json:
-        output.print_json(found)
-        return
-    output.console.print(f"revision {_short(found['revision'])}, applied {_short(found['applied'])}")
+    found["engine"] = "running" if StateDirectory(settings.state).is_held else "stopped"
+    output.print_json(found) if as_json else _tell(found)
+
+
+def _tell(found: dict[str, Any]) -> None:
+    say = output.console.print
+    stopped = "" if found["engine"] == "running" else "; what follows is as it was left"
+    say(f"engine    {found['engine']}{stopped}")
+    say(f"revision  {_short(found['revision'])}, applied {_short(found['applied'])}")
     push = found["push"]
-    note = f" since {push['since']}" if push["state"] == "stranded" else ""
-    output.console.print(f"push     {push['state']}{note} {push.get('message', '')}".rstrip())
-    output.console.print(f"sandbox  {found['sandbox'].upper()}")
-    for sentence in found["attention"]:
-        output.console.print(Text(f"!        {sentence}", style="red"))
-    output.console.print()
-    rows = (
-        (output.condition(r["condition"]), f"{r['kind']}/{r['name']}", r["reason"], r["message"])
-        for r in found["resources"]
-    )
-    output.console.print(output.table(("condition", "resource", "reason", "message"), rows))
+    since = f" since {push['since']}" if push["state"] == "stranded" else ""
+    say(f"push      {push['state']}{since}")
+    say(f"sandbox   {found['sandbox'].upper()}")
+    for sentence in dict.fromkeys(filter(None, (*found["attention"], push["message"]))):
+        say(Text(f"!         {plain(sentence)}", style="red"))
+    say()
+    for resource in sorted(found["resources"], key=lambda r: (r["condition"] in QUIET, r["kind"], r["name"])):
+        _tell_resource(resource)
+
+
+def _tell_resource(resource: dict[str, Any]) -> None:
+    condition = resource["condition"]
+    styled = Text(f"{condition:<12}", style=output.CONDITION_STYLES.get(condition, ""))
+    output.console.print(styled + Text(f"{resource['kind']}/{resource['name']}", style="default"))
+    if condition not in QUIET:
+        output.console.print(Text(f"            {resource['reason']}: {resource['message']}"))
 
 
 def _short(revision: str | None) -> str:

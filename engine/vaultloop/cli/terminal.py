@@ -6,9 +6,19 @@ import sys
 import textwrap
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from vaultloop.aio.rpc import Handler, Peer
+from vaultloop.cli.plain import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for something that was said; `refused` if nobody here may say it."""
+
+    text: str
+    refused: bool
 
 
 class Terminal:
@@ -18,24 +28,37 @@ class Terminal:
         self._chat = chat
         self._person = person
         self._shown: set[str] = set()
-        self._asked: dict[str, asyncio.Future[str]] = {}
+        self._asked: dict[str, asyncio.Future[Answer]] = {}
         self._unanswered: set[str] = set()
         self._answered = asyncio.Event()
         self.handlers: dict[str, Handler] = {"reply": self._take}
 
-    async def ask(self, peer: Peer, text: str) -> str:
-        """Say one thing and wait for its answer; other replies to this chat go to standard error."""
+    async def ask(self, peer: Peer, text: str) -> Answer:
+        """Say one thing and wait for its answer; other replies to this chat go to standard error.
+
+        Raises:
+            ConnectionError: the engine went away before it answered.
+        """
+        return await peer.while_open(self._ask(peer, text))
+
+    async def converse(self, peer: Peer) -> None:
+        """Say each line typed until the input ends; show replies whenever they come.
+
+        Input that comes from another program ends at once: then everything said is waited for.
+
+        Raises:
+            ConnectionError: the engine went away meanwhile.
+        """
+        await peer.while_open(self._converse(peer))
+
+    async def _ask(self, peer: Peer, text: str) -> Answer:
         message = uuid.uuid4().hex
         self._asked[message] = asyncio.get_running_loop().create_future()
         await self._listen(peer)
         await self._say(peer, message, text)
         return await self._asked[message]
 
-    async def converse(self, peer: Peer) -> None:
-        """Say each line typed until the input ends; show replies whenever they come.
-
-        Input that comes from another program ends at once: then everything said is waited for.
-        """
+    async def _converse(self, peer: Peer) -> None:
         await self._listen(peer)
         speaker = "the owner" if self._person == "owner" else self._person
         print(f"You speak as {speaker}. /help lists commands; ctrl-D leaves.", flush=True)
@@ -58,12 +81,13 @@ class Terminal:
         if reply["key"] in self._shown:
             return True
         self._shown.add(reply["key"])
+        text = plain(reply["text"])
         asked = [self._asked[message] for message in reply["answers"] if message in self._asked]
         for answer in asked:
-            answer.set_result(reply["text"])
+            answer.set_result(Answer(text, refused=reply.get("refused", False)))
         if not asked:
             # Set off from what was typed.
-            shown = textwrap.indent(reply["text"], "    ")
+            shown = textwrap.indent(text, "    ")
             print(shown, file=sys.stderr if self._asked else sys.stdout, flush=True)
         self._unanswered.difference_update(reply["answers"])
         self._answered.set()

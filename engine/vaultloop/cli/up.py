@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import click
 
 from vaultloop import logs
-from vaultloop.cli import output
 from vaultloop.cli.engine import engine, records
 from vaultloop.cli.options import with_settings
 from vaultloop.cli.terminal import Terminal
@@ -26,6 +25,7 @@ def command(settings: Settings, *, chat: bool) -> None:
     """
     from vaultloop import app  # noqa: PLC0415 - --help must not load the engine
 
+    settings.check_folder()
     interactive = chat and sys.stdin.isatty()
     state = StateDirectory(settings.state)
     state.make()
@@ -38,11 +38,11 @@ async def _welcome(settings: Settings, *, interactive: bool) -> None:
         from vaultloop import overview  # noqa: PLC0415 - as above
 
         crons = overview.crons_text(database, datetime.now(UTC))
-    output.console.print(f"Vaultloop runs. {crons}", markup=False)
+    click.echo(f"Vaultloop runs. {crons}")
     if not interactive:
-        output.console.print("Chat with `vaultloop chat`; stop with ctrl-C.")
+        click.echo("Chat with `vaultloop chat`; stop with ctrl-C.")
         return
     terminal = Terminal(chat="owner", person="owner")
     async with engine(settings, terminal.handlers) as peer:
         await terminal.converse(peer)
-    output.console.print("The chat ended; the engine goes on. Stop it with ctrl-C.")
+    click.echo("The chat ended; the engine goes on. Stop it with ctrl-C.")

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -90,13 +90,33 @@ class Database:
         """Open, and bring forward, the file at `path`.
 
         Raises:
-            Stalled: it was written by a newer vaultloop, or cannot be opened.
+            Stalled: it was written by a newer vaultloop, is damaged, cannot be opened, or a reader comes too
+                early.
         """
-        target = f"file:{path}?mode=ro" if read_only else str(path)
+        target = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path)
         try:
             self._connection = sqlite3.connect(target, uri=read_only, isolation_level=None)
         except sqlite3.OperationalError as error:
             raise Stalled(f"{path} cannot be opened: {error}.", cure="Check the state directory.") from error
+        try:
+            self._prepare(path, read_only=read_only)
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            raise Stalled(
+                f"{path} cannot be used: {error}.", cure="Check the state directory, and if its disk is full."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise Stalled(
+                f"{path} is damaged: {error}.",
+                cure="Move it away, with the files beside it that begin with its name; the engine makes a "
+                "new one when it starts. It holds past sessions and waiting messages, nothing of the vault.",
+            ) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self, path: Path, *, read_only: bool) -> None:
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA foreign_keys = ON")
         if not read_only:
@@ -112,8 +132,11 @@ class Database:
                 f"{path} is of a newer vaultloop (schema {version}; this one knows {len(MIGRATIONS)}).",
                 cure="Update vaultloop.",
             )
-        if read_only:
-            return
+        if read_only and version < len(MIGRATIONS):
+            raise Stalled(
+                f"{path} is of an older vaultloop, or is being made this very moment.",
+                cure="Start the engine with `vaultloop up`: it brings it forward.",
+            )
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
@@ -135,10 +158,12 @@ class Database:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # Where the disk is full, SQLite may have rolled back by itself, and says so.
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """The rows of a query."""

@@ -54,6 +54,11 @@ class TurnRecord:
     def id(self) -> str:
         return self.turn.id
 
+    @property
+    def told(self) -> str:
+        """What is answered: first what came of the session's work, then what its agent says of it."""
+        return "\n\n".join(part for part in (self.detail, self.reply) if part)
+
 
 def insert_turn(change: sqlite3.Connection, turn: Turn, now: datetime) -> bool:
     """Queue `turn` within a transaction of the caller; false, and nothing done, if its key is known."""
@@ -165,6 +170,11 @@ class Turns:
     def publish(self, turn_id: str, detail: str) -> None:
         """What it wrote is in the vault, all but what `detail` says."""
         self._change("state = 'published', detail = ?", detail, turn_id=turn_id)
+
+    def amend(self, turn_id: str, detail: str) -> None:
+        """What there is to say about it changed, also after its end."""
+        with self._database.transaction() as change:
+            change.execute("UPDATE turns SET detail = ? WHERE id = ?", (detail, turn_id))
 
     def end(self, turn_id: str, outcome: Outcome, now: datetime, detail: str = "") -> bool:
         """Give it its one outcome; false, and nothing done, if it has one."""

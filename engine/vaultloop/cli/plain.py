@@ -1,0 +1,12 @@
+"""Texts of agents, and of whoever wrote to them, on the owner's terminal."""
+
+import re
+
+# What a terminal obeys instead of showing it: all control characters but newline and tab.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """`text` without anything that drives the terminal, and without what cannot be written to it."""
+    text = _CONTROL.sub("", text.replace("\r\n", "\n"))
+    return text.encode(errors="replace").decode()

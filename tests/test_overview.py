@@ -1,0 +1,176 @@
+"""What the records say, in the shapes that people and scripts are promised."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from support.folders import declared
+from support.notes import OWNER, cron
+from support.run import asynchronous
+from support.running import BASE, Place
+from vaultloop import overview
+from vaultloop.cli.engine import records
+from vaultloop.model.conversation import Outcome, Trigger, Turn
+from vaultloop.model.resource import Ref
+from vaultloop.model.status import Condition, Push, PushState, Status
+from vaultloop.state.database import Database
+from vaultloop.state.slots import SlotStore
+from vaultloop.state.status_book import LastGood, StatusBook
+from vaultloop.state.turns import Turns
+
+NOW = datetime(2026, 3, 28, 12, tzinfo=UTC)
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with Database(tmp_path / "engine.db") as opened:
+        yield opened
+
+
+def turn(name: str) -> Turn:
+    return Turn(
+        id=f"session-{name}",
+        key=f"cron/digest/{name}",
+        conversation="cron/digest",
+        scope="owner",
+        trigger=Trigger("cron", "digest"),
+        prompt="Gather.",
+    )
+
+
+def in_force(database: Database, folder: Path, **notes: str) -> None:
+    """Crons by name that were applied, with their names for uids."""
+    vault = {"agent/owner.md": OWNER} | {f"agent/{name}.md": text for name, text in notes.items()}
+    resources = declared(folder / "vault", vault)
+    for name in notes:
+        good = LastGood.of(resources[name], REVISION)
+        StatusBook(database).keep(
+            [LastGood(good.ref, name, good.path, good.blob, good.text, good.spec, REVISION)], ()
+        )
+
+
+# -- status ------------------------------------------------------------------------------------------------
+
+
+def test_before_anything_happened_the_overview_is_whole_all_the_same(database: Database) -> None:
+    assert overview.overview(database) == {
+        "revision": None,
+        "applied": None,
+        "push": {"state": "local", "since": "1970-01-01T00:00:00+00:00", "message": ""},
+        "sandbox": "unconfined",
+        "attention": [],
+        "resources": [],
+    }
+
+
+def test_status_in_a_chat_says_first_what_needs_a_human(database: Database) -> None:
+    book = StatusBook(database)
+    book.saw(REVISION, applied=True)
+    book.record_push(Push(PushState.STRANDED, NOW, "It is away."))
+    book.record_attention(["The folder is gone."])
+    book.record(
+        [
+            Status(Ref("cron", "digest"), Condition.OUTDATED, "InvalidNote", "Line 3 is wrong.", NOW),
+            Status(Ref("cron", "off"), Condition.SUSPENDED, "Paused", "Paused by its note.", NOW),
+            Status(Ref("scope", "owner"), Condition.READY, "Applied", "In force.", NOW),
+        ]
+    )
+    assert overview.status_text(database).splitlines() == [
+        "Revision 0123456789, applied 0123456789, stranded.",
+        "Sessions are UNCONFINED.",
+        "The folder is gone.",
+        "cron/digest: Outdated. Line 3 is wrong.",
+        "2 of 3 declarations are as they should be.",
+    ]
+
+
+# -- crons -------------------------------------------------------------------------------------------------
+
+
+def test_coming_slots_are_told_in_the_crons_own_zone_also_across_a_change_of_the_clock(
+    database: Database, tmp_path: Path
+) -> None:
+    in_force(database, tmp_path, digest=cron(schedule="30 7 * * *", timezone="Europe/Berlin"))
+    (found,) = overview.crons(database, count=2, start=NOW)
+    assert found == {
+        "name": "digest",
+        "timezone": "Europe/Berlin",
+        "next": ["2026-03-29T07:30+02:00", "2026-03-30T07:30+02:00"],
+        "past": [],
+    }
+
+
+def test_a_paused_cron_is_shown_without_coming_slots(database: Database, tmp_path: Path) -> None:
+    in_force(database, tmp_path, off=cron(paused="true"))
+    (found,) = overview.crons(database, count=2, start=NOW)
+    assert found["next"] == []
+    assert overview.crons_text(database, NOW) == "off: paused"
+
+
+def test_past_slots_name_their_outcome_and_session_newest_first_and_not_all_of_them(
+    database: Database, tmp_path: Path
+) -> None:
+    in_force(database, tmp_path, digest=cron(schedule="0 7 * * *"))
+    slots, turns = SlotStore(database), Turns(database)
+    slots.follow("digest", "0 7 * * *", NOW)
+    for day in range(1, 10):
+        slots.record("digest", f"2026-03-{day:02}T07:00", Outcome.MISSED)
+    slots.reserve("digest", "2026-03-10T07:00", turn("a"))
+    (found,) = overview.crons(database, count=1, start=NOW)
+    assert len(found["past"]) == overview.PAST_SLOTS
+    assert found["past"][:2] == [
+        {"slot": "2026-03-10T07:00", "outcome": "running", "session": "session-a"},
+        {"slot": "2026-03-09T07:00", "outcome": "missed", "session": None},
+    ]
+    turns.end("session-a", Outcome.DONE, NOW)
+    assert overview.crons_text(database, NOW) == (
+        "digest: next 2026-03-29T07:00+00:00, last 2026-03-10T07:00 done"
+    )
+
+
+def test_without_crons_a_chat_is_told_so(database: Database) -> None:
+    assert overview.crons_text(database, NOW) == "No crons run."
+
+
+# -- sessions and log --------------------------------------------------------------------------------------
+
+
+def test_sessions_are_listed_newest_first_and_shown_with_what_was_asked_and_said(database: Database) -> None:
+    turns = Turns(database)
+    turns.add(turn("a"), NOW)
+    turns.add(turn("b"), NOW + timedelta(minutes=1))
+    turns.end("session-a", Outcome.FAILED, NOW, "It broke.")
+    newest, oldest = overview.sessions(database, limit=5)
+    assert (newest["session"], newest["state"], newest["outcome"]) == ("session-b", "queued", None)
+    assert (oldest["outcome"], oldest["detail"], oldest["trigger"]) == ("failed", "It broke.", "cron digest")
+    assert overview.sessions(database, limit=1) == [newest]
+
+    shown = overview.session(database, "session-a")
+    assert shown == {**oldest, "prompt": "Gather.", "reply": ""}
+    assert overview.session(database, "session-c") is None
+
+
+@pytest.mark.parametrize("own_git", [True, False], ids=["with-git", "without-git"])
+@asynchronous
+async def test_the_log_names_the_session_behind_each_commit_of_the_agent(
+    tmp_path: Path, own_git: bool
+) -> None:
+    place = Place.with_folder(tmp_path, BASE, own_git=own_git)
+    clock = place.clock_of_tomorrow()
+    async with place.engine(clock) as running:
+        assert "Inbox" in await running.say("note: buy milk")
+        await running.looks()
+        with records(place.settings) as database:
+            newest, *older = overview.history(place.settings, database, limit=10)
+        (session,) = running.sessions()
+    assert (newest["session"], newest["commit"]) == (session["session"], session["commit"])
+    assert (newest["scope"], newest["trigger"], newest["outcome"]) == ("owner", "message console", "done")
+    assert [entry["session"] for entry in older] == [None]
+
+
+def test_before_the_first_revision_the_log_is_empty(database: Database, tmp_path: Path) -> None:
+    place = Place.with_folder(tmp_path, BASE, own_git=True)
+    assert overview.history(place.settings, database, limit=10) == []
