@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 import tempfile
 import time
 from pathlib import Path
@@ -58,8 +59,8 @@ async def _callback(folder: Path, save: "vaults.Save") -> float:
     stop = asyncio.Event()
     watching = watchfiles.awatch(folder, stop_event=stop)
     first = asyncio.ensure_future(anext(watching))
-    # The watch is set before the first step of the generator returns control; a breath makes sure of it.
-    await asyncio.sleep(0.3)
+    # A breath until the watch is set, and never the same: watchfiles looks for events every 50 ms.
+    await asyncio.sleep(random.uniform(0.3, 0.4))
     begun = time.perf_counter()
     save(note)
     await first

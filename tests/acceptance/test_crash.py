@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -85,25 +84,21 @@ ANSWERED = {Failpoint.BEFORE_PUSH: None, Failpoint.AFTER_PUSH: None, Failpoint.R
 # Points that what is left over passes again in the next start.
 AGAIN = (
     Failpoint.VIEW_LEASED,
-    Failpoint.SESSION_STARTED,
     Failpoint.COMMIT_RECORDED,
     Failpoint.FILES_WRITTEN,
     Failpoint.BRANCH_MOVED,
-    Failpoint.BEFORE_PUSH,
     Failpoint.AFTER_PUSH,
-    Failpoint.OUTCOME_RECORDED,
 )
 
 
 @pytest.fixture(scope="module")
-def scaffolded(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    return Workplace.made(tmp_path_factory.mktemp("scaffolded"))
+def made(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return Workplace.made(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture
-def place(scaffolded: Workplace, tmp_path: Path) -> Iterator[Workplace]:
-    yield scaffolded.copied(tmp_path / "place")
-    shutil.rmtree(tmp_path / "place")
+def place(made: Workplace) -> Workplace:
+    return made.renewed()
 
 
 def test_every_point_has_a_case() -> None:

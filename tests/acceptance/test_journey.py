@@ -147,6 +147,9 @@ def test_a_wrong_host_key_is_refused_and_status_says_how_to_go_on(tmp_path: Path
         with installation.engine() as engine:
             line = engine.line("host key")
             assert "known_hosts" in line or str(wrong) in line
+            # The log is first: the state flow does not wait for the remote, and tells it in the status.
+            while not installation.json("status")["attention"]:
+                pass
             engine.stop()
     status = installation.json("status")
     assert status["revision"] is None

@@ -53,8 +53,8 @@ async def test_an_invalid_scope_closes_its_chats_and_the_owners_own_scope_stays(
     async with place.engine() as running:
         await running.push({FAMILY: BAD_SCOPE, OWNERS: BAD_OWNER})
 
-        heard = await asyncio.to_thread(place.installation.say, "/help", "--chat", "42", "--person", "42")
-        assert "paused" in heard
+        words = ("chat", "--once", "/help", "--chat", "42", "--person", "42")
+        assert "paused" in await asyncio.to_thread(place.installation.run, *words, expect=1)
         family = running.status("scope/family")
         assert family["condition"] == "Stalled"
         assert f"{FAMILY}:5: " in family["message"]

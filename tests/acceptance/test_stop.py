@@ -20,13 +20,13 @@ STOPPED_WITHIN = 6.0
 
 
 @pytest.fixture(scope="module")
-def scaffolded(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    return Workplace.made(tmp_path_factory.mktemp("scaffolded"))
+def made(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return Workplace.made(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture
-def place(scaffolded: Workplace, tmp_path: Path) -> Workplace:
-    return scaffolded.copied(tmp_path)
+def place(made: Workplace) -> Workplace:
+    return made.renewed()
 
 
 def stop(engine: Engine) -> None:
@@ -67,9 +67,9 @@ def test_while_a_session_runs(place: Workplace) -> None:
         stop(engine)
 
 
-def test_while_a_push_hangs(place: Workplace, tmp_path: Path) -> None:
+def test_while_a_push_hangs(place: Workplace) -> None:
     release = threading.Event()
-    with git_server(tmp_path) as server:
+    with git_server(place.root) as server:
         place.use_remote(server.url("vault.git"))
         place.accept_pushes()
 

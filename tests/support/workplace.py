@@ -38,7 +38,7 @@ timezone: UTC
 
 
 class Workplace:
-    """Folder, remote, state and settings below one directory, so that all of it can be copied."""
+    """Folder, remote, state and settings below one directory; making it takes its time, renewing does not."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -63,14 +63,19 @@ class Workplace:
         with place.engine("11:00:00") as engine:
             engine.line("ready at")
             engine.stop()
+        shutil.copytree(root, place._as_made, symlinks=True)
         return place
 
-    def copied(self, root: Path) -> "Workplace":
-        """The same, somewhere else, with a past of its own from here on."""
-        shutil.copytree(self.root, root, symlinks=True, dirs_exist_ok=True)
-        copy = Workplace(root)
-        git(copy.folder.path, "remote", "set-url", "origin", str(copy.remote))
-        return copy
+    def renewed(self) -> Self:
+        """The same, as it was when it was made."""
+        # At the same path: what an engine remembers of its remote is remembered by address.
+        shutil.rmtree(self.root)
+        shutil.copytree(self._as_made, self.root, symlinks=True)
+        return self
+
+    @property
+    def _as_made(self) -> Path:
+        return self.root.with_name(f"{self.root.name}-as-made")
 
     def use_remote(self, url: str) -> None:
         """Name the remote, by default the bare one at its path, in the settings."""

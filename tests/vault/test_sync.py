@@ -538,9 +538,9 @@ async def test_a_pushed_name_that_is_not_utf_8_stays_in_git_and_stops_nothing(se
         mine = await _agent(sync, base, "mine.md", "mine")
         await sync.integrate(mine)
         for odd in (b"f\xfcr.md", b"d\xe9j\xe0/vu.md"):
-            file = os.path.join(os.fsencode(setting.human.path), odd)
-            os.makedirs(os.path.dirname(file), exist_ok=True)
-            Path(os.fsdecode(file)).write_text("odd")
+            file = setting.human.path / os.fsdecode(odd)
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("odd")
         setting.human.commit()
         setting.human.push()
         head = await sync.look()

@@ -129,12 +129,13 @@ def test_a_view_with_anything_strange_in_it_is_never_used_again(
     views: Views, repository: Repository, tmp_path: Path
 ) -> None:
     first = lease(views, repository, {"a.md": "1"})
-    before = (first.folder / "a.md").stat().st_ino
     (first.folder / "link.md").symlink_to(tmp_path)
-    views.give_back(first, "owner")
-    second = lease(views, repository, {"b.md": "2"})
-    assert contents(second) == {"a.md": "1", "b.md": "2"}
-    assert (second.folder / "a.md").stat().st_ino != before
+    # Held open, so that its inode is not given to another file.
+    with (first.folder / "a.md").open() as before:
+        views.give_back(first, "owner")
+        second = lease(views, repository, {"b.md": "2"})
+        assert contents(second) == {"a.md": "1", "b.md": "2"}
+        assert (second.folder / "a.md").stat().st_ino != os.fstat(before.fileno()).st_ino
     assert [home.name for home in second.home.parent.iterdir()] == [second.home.name]
 
 
