@@ -89,7 +89,8 @@ def test_a_push_goes_on_after_one_that_was_killed_while_it_held_the_lock(scene: 
     tries = [scene.second]
     for number in range(50):
         tries.append(commit(scene.local, tries[-1], {"note.md": str(number)}))
-    arguments = [scene.local.path, scene.origin, scene.state, scene.lock, scene.first, *tries]
+    places = (scene.local.path, scene.origin, scene.state, scene.lock)
+    arguments = [*map(str, places), scene.first, *tries]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_PUSHING, *arguments], capture_output=True, text=True, check=True
     ).stdout.strip()
