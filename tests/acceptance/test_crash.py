@@ -25,8 +25,10 @@ from vaultloop.state.outbox import Outbox
 from vaultloop.state.slots import PastSlot, SlotStore
 from vaultloop.state.turns import TurnRecord, Turns
 
-# How soon after its start an engine must be ready again (seconds, on an otherwise idle machine).
+# How soon after its start an engine must be ready again (seconds); on a machine that is busy with other
+# things, after so many times what loading two libraries takes: these are the same 2 seconds on an idle one.
 READY_WITHIN = 2.0
+READY_WITHIN_LOADINGS = 12
 
 MESSAGE_TEXT = "Call Ada"
 LAST_TEXT = "the last line"
@@ -220,15 +222,18 @@ def ready_again(place: Workplace) -> Iterator[Engine]:
     with place.engine("12:00:05") as engine:
         engine.line("ready at")
         took = time.monotonic() - began
-        assert took <= READY_WITHIN, f"ready after {took:.1f} s; {reference()}"
+        if took > READY_WITHIN:
+            loading = loading_time()
+            ratio = f"{took / loading:.0f} times `import pygit2, pydantic` ({loading:.2f} s)"
+            assert took <= READY_WITHIN_LOADINGS * loading, f"ready after {took:.1f} s, {ratio}"
         yield engine
 
 
-def reference() -> str:
-    """What this machine needs just now for no more than loading the largest libraries."""
+def loading_time() -> float:
+    """What this machine needs just now for no more than loading the two largest libraries (seconds)."""
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", "import pygit2, pydantic"], check=True)
-    return f"`import pygit2, pydantic` alone takes {time.monotonic() - began:.1f} s"
+    return time.monotonic() - began
 
 
 async def told_until_the_end(place: Workplace) -> list[str]:

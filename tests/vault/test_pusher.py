@@ -139,6 +139,24 @@ async def test_the_next_commit_does_not_wait_for_the_pause_of_a_stranded_one(pla
 
 
 @asynchronous
+async def test_commits_that_cannot_be_pushed_either_put_the_next_try_off_no_longer(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with pushing(place) as desk:
+        away = desk.away()
+        for count in range(1, 4):
+            made = await desk.answer(str(count))
+            while len([text for text in caplog.messages if "next push in" in text]) < count:
+                await asyncio.sleep(0)
+        away.rename(desk.origin)
+        await desk.clock.advance(FIRST_PAUSE)
+        await desk.becomes(PushState.PUSHED)
+        assert desk.at_remote == made
+        assert f"pushed {made[:12]}" in caplog.messages
+
+
+@asynchronous
 async def test_an_ordinary_look_rings_for_a_local_commit_and_leaves_a_stranded_one_its_pause(
     place: Path,
 ) -> None:

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 
 from vaultloop.aio.bell import Bell
-from vaultloop.aio.clock import Clock, sleep
+from vaultloop.aio.clock import Clock
 from vaultloop.aio.supervise import first
 from vaultloop.model.status import PushState
 from vaultloop.vault.sync import Sync
@@ -45,8 +46,11 @@ class Pusher:
                 pause = FIRST_PAUSE
                 continue
             log.info("next push in %.0f s, or with the next commit", pause)
-            await first(sleep(self._clock, pause), self._bell.heard())
-            pause = min(pause * 2, LONGEST_PAUSE)
+            until = self._clock.now() + timedelta(seconds=pause)
+            await first(self._clock.sleep_until(until), self._bell.heard())
+            if self._clock.now() >= until:
+                # A commit that comes meanwhile is a try of its own; it puts the next one off no longer.
+                pause = min(pause * 2, LONGEST_PAUSE)
             self._bell.ring()
 
     async def _attempt(self) -> PushState:
@@ -54,7 +58,8 @@ class Pusher:
         after = await self._sync.push()
         if after != before:
             if after.state is PushState.PUSHED:
-                head = await self._sync.git(lambda: self._sync.repository.head)
-                log.info("pushed %s", (head or "")[:12], extra={"revision": head})
+                # Not the branch's commit: there may be a newer one by now.
+                there = self._sync.at_remote
+                log.info("pushed %s", (there or "")[:12], extra={"revision": there})
             self._on_push()
         return after.state

@@ -156,6 +156,11 @@ class Sync:
         return self._standing.trouble_since
 
     @property
+    def at_remote(self) -> str | None:
+        """The newest commit of the branch that the remote is known to have."""
+        return self._upstream.seen if self._upstream else None
+
+    @property
     def push_state(self) -> Push:
         """Where the newest commit is."""
         return self._standing.push
