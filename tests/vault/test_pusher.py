@@ -144,7 +144,7 @@ async def test_commits_that_cannot_be_pushed_either_put_the_next_try_off_no_long
 ) -> None:
     caplog.set_level("INFO")
     async with pushing(place) as desk:
-        away = desk.away()
+        away, made = desk.away(), ""
         for count in range(1, 4):
             made = await desk.answer(str(count))
             while len([text for text in caplog.messages if "next push in" in text]) < count:
