@@ -1,5 +1,7 @@
 """Only the engine's own signature makes a commit an agent's."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -31,6 +33,19 @@ def repository(tmp_path: Path) -> Repository:
 @pytest.fixture
 def signer(tmp_path: Path) -> Signer:
     return Signer.make(tmp_path)
+
+
+def test_a_ctrl_c_at_the_terminal_does_not_reach_the_program_that_signs(
+    signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = shutil.which("ssh-keygen"), tmp_path / "process-group"
+    program = tmp_path / "bin" / "ssh-keygen"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ncut -d ' ' -f 5 /proc/$$/stat >{seen}\nexec {real} \"$@\"\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    assert "SSH SIGNATURE" in signer.sign(b"payload")
+    assert int(seen.read_text()) != os.getpgrp()
 
 
 def test_a_signed_commit_verifies_with_git_and_with_ssh_keygen(

@@ -95,7 +95,10 @@ def author_class(repository: Repository, commit: str, signer: Signer) -> AuthorC
 
 def _keygen(*arguments: str, data: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     try:
-        done = subprocess.run(["ssh-keygen", *arguments], input=data, capture_output=True, check=False)
+        # In a session of its own: the ctrl-C that stops the engine must not fail a commit half-way.
+        done = subprocess.run(
+            ["ssh-keygen", *arguments], input=data, capture_output=True, check=False, start_new_session=True
+        )
     except FileNotFoundError as error:
         raise Stalled("ssh-keygen is not installed.", cure="Install OpenSSH's client tools.") from error
     if done.returncode:
