@@ -1,6 +1,7 @@
 """`vaultloop chat --once`: what a script says and hears."""
 
 import asyncio
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -25,14 +26,14 @@ class Said:
     err: str
 
 
-async def chat(place: Place, *words: str) -> Said:
-    """Run the command beside the engine of this process."""
+async def chat(place: Place, *words: str, typed: str = "") -> Said:
+    """Run the command beside the engine of this process; `typed` is its standard input."""
 
     def run() -> Said:
         done = subprocess.run(
             [*COMMAND, "chat", "--config", str(place.config), *words],
             env=environment(),
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             check=False,
@@ -54,6 +55,22 @@ async def test_the_answer_is_all_that_is_printed(place: Place) -> None:
         said = await chat(place, "--once", "how many notes are there?")
         assert (said.code, said.err) == (0, "")
         assert said.out == "I can see 1 note.\n"
+
+
+@asynchronous
+async def test_scripts_get_an_object_and_in_a_conversation_one_a_line(place: Place) -> None:
+    async with place.engine():
+        once = await chat(place, "--json", "--once", "how many notes are there?")
+        assert json.loads(once.out) == {"text": "I can see 1 note.", "refused": False}
+        refused = await chat(place, "--json", "--once", "/help", "--chat", "-42", "--person", "43")
+        assert (refused.code, json.loads(refused.out)["refused"]) == (1, True)
+
+        talk = await chat(place, "--json", typed="/help\nhow many notes are there?\n")
+        replies = [json.loads(line) for line in talk.out.splitlines()]
+        assert [reply["text"].splitlines()[-1] for reply in replies] == [
+            "/help: this list",
+            "I can see 1 note.",
+        ]
 
 
 @asynchronous

@@ -5,8 +5,9 @@ import sys
 
 import click
 
+from vaultloop.cli import output
 from vaultloop.cli.engine import engine
-from vaultloop.cli.options import with_settings
+from vaultloop.cli.options import as_json, with_settings
 from vaultloop.cli.terminal import Answer, Terminal
 from vaultloop.settings import Settings
 
@@ -19,14 +20,18 @@ DEFAULT_PATIENCE = 900.0
 @click.option("--chat", "chat", default="owner", show_default=True, help="Speak in the chat with this id.")
 @click.option("--person", default="owner", show_default=True, help="Speak as the person with this id.")
 @click.option("--timeout", default=DEFAULT_PATIENCE, show_default=True, help="With --once: seconds to wait.")
+@as_json
 @with_settings
-def command(settings: Settings, once: str | None, chat: str, person: str, timeout: float) -> None:
+def command(
+    settings: Settings, once: str | None, chat: str, person: str, timeout: float, *, as_json: bool
+) -> None:
     """Talk to the agent; without options, as its owner.
 
     /help lists what is answered without a model. Leave with ctrl-D. With
-    --once it exits 1 if the chat or the person is refused.
+    --once it exits 1 if the chat or the person is refused. With --json each
+    reply is an object: one alone with --once, else one a line.
     """
-    terminal = Terminal(chat=chat, person=person)
+    terminal = Terminal(chat=chat, person=person, as_json=as_json)
     if once is None:
         asyncio.run(_converse(settings, terminal))
         return
@@ -35,7 +40,10 @@ def command(settings: Settings, once: str | None, chat: str, person: str, timeou
     except TimeoutError:
         print(f"No answer within {timeout:.0f} s; it will be shown in the next chat.", file=sys.stderr)
         sys.exit(1)
-    print(answer.text)
+    if as_json:
+        output.print_json(answer.as_json())
+    else:
+        print(answer.text)
     sys.exit(1 if answer.refused else 0)
 
 

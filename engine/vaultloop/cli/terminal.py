@@ -1,6 +1,7 @@
 """The terminal's end of a console chat."""
 
 import asyncio
+import json
 import os
 import sys
 import textwrap
@@ -20,11 +21,17 @@ class Answer:
     text: str
     refused: bool
 
+    def as_json(self) -> dict[str, Any]:
+        """The shape that `vaultloop chat --json` promises."""
+        return {"text": self.text, "refused": self.refused}
+
 
 class Terminal:
     """Says what is typed, shows what is answered; each reply once."""
 
-    def __init__(self, *, chat: str, person: str) -> None:
+    def __init__(self, *, chat: str, person: str, as_json: bool = False) -> None:
+        """Speak in `chat` as `person`; with `as_json`, what is shown is for a program: one object a line."""
+        self._as_json = as_json
         self._chat = chat
         self._person = person
         self._shown: set[str] = set()
@@ -61,7 +68,8 @@ class Terminal:
     async def _converse(self, peer: Peer) -> None:
         await self._listen(peer)
         speaker = "the owner" if self._person == "owner" else self._person
-        print(f"You speak as {speaker}. /help lists commands; ctrl-D leaves.", flush=True)
+        welcome = f"You speak as {speaker}. /help lists commands; ctrl-D leaves."
+        print(welcome, file=sys.stderr if self._as_json else sys.stdout, flush=True)
         async for line in _lines():
             if line.strip():
                 message = uuid.uuid4().hex
@@ -81,17 +89,21 @@ class Terminal:
         if reply["key"] in self._shown:
             return True
         self._shown.add(reply["key"])
-        text = plain(reply["text"])
+        answer = Answer(plain(reply["text"]), refused=reply.get("refused", False))
         asked = [self._asked[message] for message in reply["answers"] if message in self._asked]
-        for answer in asked:
-            answer.set_result(Answer(text, refused=reply.get("refused", False)))
+        for waiting in asked:
+            waiting.set_result(answer)
         if not asked:
-            # Set off from what was typed.
-            shown = textwrap.indent(text, "    ")
-            print(shown, file=sys.stderr if self._asked else sys.stdout, flush=True)
+            print(self._shape(answer), file=sys.stderr if self._asked else sys.stdout, flush=True)
         self._unanswered.difference_update(reply["answers"])
         self._answered.set()
         return True
+
+    def _shape(self, answer: Answer) -> str:
+        if self._as_json:
+            return json.dumps(answer.as_json(), ensure_ascii=False)
+        # Set off from what was typed.
+        return textwrap.indent(answer.text, "    ")
 
 
 async def _lines() -> AsyncIterator[str]:
