@@ -51,3 +51,37 @@ async def test_the_system_clock_is_in_utc_and_wakes_no_earlier_than_asked() -> N
     await clock.sleep_until(when)
     assert clock.now() >= when
     assert clock.now().tzinfo is UTC
+
+
+@asynchronous
+async def test_who_waits_for_a_time_of_day_looks_again_when_the_clock_was_set_back() -> None:
+    clock = VirtualClock(NOON)
+    async with asyncio.TaskGroup() as group:
+        by_time_of_day = group.create_task(clock.sleep_until(NOON + timedelta(hours=1)))
+        by_duration = group.create_task(clock.sleep(60))
+        await clock.advance(30)
+        clock.set_back(timedelta(days=1))
+        await clock.advance(29)
+        assert (by_time_of_day.done(), by_duration.done()) == (True, False)
+        await clock.advance(1)
+        assert by_duration.done()
+    assert clock.now() == NOON - timedelta(days=1) + timedelta(seconds=60)
+
+
+class Corrected(SystemClock):
+    """A system clock that shows an earlier time at each look."""
+
+    def __init__(self) -> None:
+        self._now = NOON
+
+    def now(self) -> datetime:
+        self._now -= timedelta(milliseconds=1)
+        return self._now
+
+
+@asynchronous
+async def test_the_system_clock_notices_that_it_was_set_back_and_still_measures_durations() -> None:
+    clock = Corrected()
+    await clock.sleep_until(NOON + timedelta(milliseconds=5))
+    assert clock.now() < NOON
+    await clock.sleep(0.001)

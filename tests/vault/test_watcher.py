@@ -108,6 +108,17 @@ async def test_a_folder_that_is_not_there_means_look_everywhere_and_does_not_han
 
 
 @asynchronous
+async def test_a_clock_that_is_set_back_keeps_no_edit_waiting() -> None:
+    clock = VirtualClock(NOON)
+    settling = Settling(clock)
+    settling.touched("agent/crons/digest.md", _changed(NOON))
+    clock.set_back(timedelta(hours=1))
+    assert settling.take() == set()
+    await clock.advance(SETTLE.total_seconds())
+    assert settling.take() == {"agent/crons/digest.md"}
+
+
+@asynchronous
 async def test_a_file_is_named_when_it_has_settled_and_not_before() -> None:
     clock = VirtualClock(NOON)
     settling = Settling(clock)

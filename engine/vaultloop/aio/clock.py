@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -18,13 +19,20 @@ class Clock(Protocol):
         ...
 
     async def sleep_until(self, when: datetime) -> None:
-        """Return once `now() >= when`; at once if that is already so."""
+        """Return once `now() >= when`; at once if that is already so.
+
+        Somebody may set the clock back meanwhile: then this returns early, so that who waits looks again.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`, whatever becomes of the time of day."""
         ...
 
 
 async def sleep(clock: Clock, seconds: float) -> None:
     """Sleep for `seconds` of the clock's own time."""
-    await clock.sleep_until(clock.now() + timedelta(seconds=seconds))
+    await clock.sleep(seconds)
 
 
 class SystemClock:
@@ -34,8 +42,23 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep_until(self, when: datetime) -> None:
-        while (left := when - self.now()) > timedelta(0):  # noqa: ASYNC110 - only time makes it come
+        now = self.now()
+        while (left := when - now) > timedelta(0):
             await asyncio.sleep(min(left, SLICE).total_seconds())
+            before, now = now, self.now()
+            if now < before:
+                return
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(order=True, slots=True)
+class _Sleeper:
+    at: datetime
+    order: int
+    woken: asyncio.Future[None] = field(compare=False)
+    by_time_of_day: bool = field(compare=False)
 
 
 class VirtualClock:
@@ -44,7 +67,7 @@ class VirtualClock:
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
         self._order = itertools.count()
-        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._sleepers: list[_Sleeper] = []
 
     def now(self) -> datetime:
         return self._now
@@ -54,18 +77,35 @@ class VirtualClock:
             # Yield all the same: a caller in a loop must not starve the others.
             await asyncio.sleep(0)
             return
+        await self._woken(when.astimezone(UTC), by_time_of_day=True)
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        await self._woken(self._now + timedelta(seconds=seconds), by_time_of_day=False)
+
+    async def _woken(self, at: datetime, *, by_time_of_day: bool) -> None:
         woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (when.astimezone(UTC), next(self._order), woken))
+        heapq.heappush(self._sleepers, _Sleeper(at, next(self._order), woken, by_time_of_day))
         await woken
+
+    def set_back(self, span: timedelta) -> None:
+        """Show an earlier time from now on, as when somebody corrects the clock of a machine."""
+        self._now -= span
+        for sleeper in self._sleepers:
+            sleeper.at -= span
+            if sleeper.by_time_of_day and not sleeper.woken.done():
+                sleeper.woken.set_result(None)
 
     async def advance_to(self, when: datetime) -> None:
         """Move time forward, waking sleepers one after the other in the order of their times."""
         await self._settle()
-        while self._sleepers and self._sleepers[0][0] <= when:
-            at, _, woken = heapq.heappop(self._sleepers)
-            self._now = max(self._now, at)
-            if not woken.done():
-                woken.set_result(None)
+        while self._sleepers and self._sleepers[0].at <= when:
+            sleeper = heapq.heappop(self._sleepers)
+            if not sleeper.woken.done():
+                self._now = max(self._now, sleeper.at)
+                sleeper.woken.set_result(None)
             await self._settle()
         self._now = max(self._now, when.astimezone(UTC))
         await self._settle()

@@ -74,7 +74,7 @@ class Settling:
             if fresh := wait is None or wait.signature != signature:
                 since = self._last_change(signature) if wait is None else self._lately(signature)
                 wait = self._waits[path] = _Wait(signature, since)
-            done = wait.since + self._patience(path) <= self._clock.now()
+            done = self._since(wait) + self._patience(path) <= self._clock.now()
         if fresh and not done:
             self.on_change()
         return done
@@ -97,7 +97,7 @@ class Settling:
             ready = {
                 path
                 for path, wait in self._waits.items()
-                if not wait.told and wait.since + self._patience(path) <= now
+                if not wait.told and self._since(wait) + self._patience(path) <= now
             }
             for path in ready:
                 self._waits[path].told = True
@@ -109,6 +109,11 @@ class Settling:
 
     def _patience(self, path: str) -> timedelta:
         return self._settle if self.is_prompt(path) else self._quiet
+
+    def _since(self, wait: _Wait) -> datetime:
+        # Where the clock was set back, a file that is left alone from now on waits no longer than any other.
+        wait.since = min(wait.since, self._clock.now())
+        return wait.since
 
     def _last_change(self, signature: Signature | None) -> datetime:
         """When the disk says that the file changed; now for one that is gone, and never later than now."""
