@@ -107,3 +107,35 @@ async def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> Non
         await child.wait()
         while is_alive(orphan):
             await asyncio.sleep(0)
+
+
+async def said(child: process.Process) -> list[bytes]:
+    return [line async for line in child.lines()]
+
+
+@asynchronous
+async def test_lines_come_whole_however_long_they_are_and_the_last_needs_no_end(tmp_path: Path) -> None:
+    program = "import sys; sys.stdout.write('a' * 300_000 + '\\n\\nb\\n' + 'c' * 70_000)"
+    async with running([sys.executable, "-c", program], cwd=tmp_path, environment=ENVIRONMENT) as child:
+        assert await said(child) == [b"a" * 300_000 + b"\n", b"\n", b"b\n", b"c" * 70_000]
+
+
+@asynchronous
+async def test_a_line_that_never_ends_is_cut_and_the_next_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LONGEST_LINE", 100_000)
+    program = "import sys; sys.stdout.write('a' * 3_000_000 + '\\nb\\n' + 'c' * 3_000_000)"
+    async with running([sys.executable, "-c", program], cwd=tmp_path, environment=ENVIRONMENT) as child:
+        assert await said(child) == [b"a" * 100_000 + b"\n", b"b\n", b"c" * 100_000]
+
+
+@asynchronous
+async def test_a_child_may_be_given_less_patience_than_usual(tmp_path: Path) -> None:
+    short = process.Patience(0.01, 0.01)
+    command = [sys.executable, "-c", DEAF]
+    async with running(command, cwd=tmp_path, environment=ENVIRONMENT, patience=short) as child:
+        assert await child.stdout.readline() == b"deaf\n"
+        before = asyncio.get_running_loop().time()
+    assert child.returncode == -signal.SIGKILL
+    assert asyncio.get_running_loop().time() - before < process.INT_PATIENCE

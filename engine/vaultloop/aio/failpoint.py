@@ -24,6 +24,7 @@ class Failpoint(StrEnum):
     SESSION_STARTED = "session-started"
     PROCESS_SPAWNED = "process-spawned"
     PROCESS_ENDED = "process-ended"
+    RETRY_RECORDED = "retry-recorded"
     ANSWER_RECORDED = "answer-recorded"
     COMMIT_WRITTEN = "commit-written"
     COMMIT_RECORDED = "commit-recorded"

@@ -7,16 +7,18 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from vaultloop.aio.supervise import to_the_end
 
-# How long a child may take after each step of the ladder INT, TERM, KILL (seconds). The claude CLI was
-# measured to clean up after INT within 1.5 s and after TERM within 0.2 s.
+# How long a child may take after each step of the ladder INT, TERM, KILL (seconds), unless it is said.
 INT_PATIENCE = 2.0
 TERM_PATIENCE = 2.0
 
-# A line of stream-json holds a whole tool result; files that an agent reads go through it.
-LONGEST_LINE = 64 * 1024 * 1024
+# What is longer is cut: a line holds a whole tool result at most, and none may fill our memory.
+LONGEST_LINE = 16 * 1024 * 1024
+
+_CHUNK = 64 * 1024
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -35,12 +37,19 @@ class _Exit(asyncio.subprocess.SubprocessStreamProtocol):
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(limit=LONGEST_LINE, loop=loop)
+        super().__init__(limit=_CHUNK, loop=loop)
         self.happened = asyncio.Event()
 
     def process_exited(self) -> None:
         super().process_exited()
         self.happened.set()
+
+
+class Patience(NamedTuple):
+    """How long a child may take to end by itself after each signal (seconds)."""
+
+    interrupt: float
+    terminate: float
 
 
 class Process:
@@ -71,6 +80,21 @@ class Process:
         assert self._child.stderr is not None
         return self._child.stderr
 
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Lines of standard output until it closes; of a longer one, its first `LONGEST_LINE` bytes.
+
+        To be gone through once: what was read ahead is not given back.
+        """
+        begun = bytearray()
+        while chunk := await self.stdout.read(_CHUNK):
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                yield bytes(begun + end[: LONGEST_LINE - len(begun)] + b"\n")
+                begun.clear()
+            begun += rest[: LONGEST_LINE - len(begun)]
+        if begun:
+            yield bytes(begun)
+
     async def write(self, data: bytes, *, last: bool = False) -> None:
         """Send `data` to the child's standard input; `last` closes it. A child that is gone is no error."""
         stdin = self._child.stdin
@@ -98,14 +122,16 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self._child.pid, number)
 
-    async def stop(self) -> None:
+    async def stop(self, patience: Patience | None = None) -> None:
         """End the child in widening steps: interrupt, terminate, kill. Returns when it is gone."""
-        for number, patience in ((signal.SIGINT, INT_PATIENCE), (signal.SIGTERM, TERM_PATIENCE)):
+        allowed = patience or Patience(INT_PATIENCE, TERM_PATIENCE)
+        steps = ((signal.SIGINT, allowed.interrupt), (signal.SIGTERM, allowed.terminate))
+        for number, seconds in steps:
             if self.returncode is not None:
                 break
             self.signal_group(number)
             with suppress(TimeoutError):
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(seconds):
                     await self.wait()
         # Also when the leader ended by itself: its children may not have.
         self.signal_group(signal.SIGKILL)
@@ -114,9 +140,11 @@ class Process:
 
 @asynccontextmanager
 async def running(
-    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
+    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], patience: Patience | None = None
 ) -> AsyncIterator[Process]:
     """Start `command` with exactly `environment`, pipes for its three streams, and stop it at the end.
+
+    `patience` is for its end, where it is not the usual one.
 
     Raises:
         FileNotFoundError, PermissionError: the program cannot be started.
@@ -139,5 +167,5 @@ async def running(
         yield process
     finally:
         # A cancelled caller must not leave a process behind.
-        await to_the_end(process.stop())
+        await to_the_end(process.stop(patience))
         transport.close()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -29,6 +29,18 @@ async def background(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterato
             yield task
         finally:
             task.cancel()
+
+
+@asynccontextmanager
+async def running(work: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run named tasks for as long as the block lasts; one that fails ends the block."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine, name=name) for name, coroutine in work.items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 async def every(period: timedelta, clock: Clock, action: Callable[[], None]) -> None:
