@@ -1,0 +1,82 @@
+"""One HTTP server on one address, bounded in all that a stranger can make it hold."""
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from vaultloop.model.errors import VaultloopError
+from vaultloop.web.address import Address
+from vaultloop.web.health import Pulse
+from vaultloop.web.site import site
+
+log = logging.getLogger(__name__)
+
+# Open connections, and bytes of one request's head. Beyond that: 503, and 400.
+MOST_CONNECTIONS = 256
+LARGEST_HEAD = 16 * 1024
+
+# How long a connection may last in all (seconds): nothing here takes that long, and one that dribbles a
+# request in, or asks for ever, makes room for others.
+LONGEST_CONNECTION = 10.0
+IDLE_CONNECTION = 5
+
+
+class BoundedConnection(H11Protocol):
+    """One connection of a visitor, with an end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._end = self.loop.call_later(LONGEST_CONNECTION, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()
+        super().connection_lost(exc)
+
+
+def serve(address: Address, engine: Path) -> None:
+    """Answer on `address` until INT or TERM; `engine` is the engine's socket.
+
+    Raises:
+        VaultloopError: the address cannot be listened on.
+    """
+    listener = _listener(address)
+    with listener:
+        host, port = listener.getsockname()[:2]
+        log.info("listens on %s", Address(host, port))
+        asyncio.run(server(engine).serve([listener]))
+
+
+def server(engine: Path) -> uvicorn.Server:
+    """A server that is not started yet; it gets its listening socket from `serve`."""
+    config = uvicorn.Config(
+        site(Pulse(engine)),
+        http=BoundedConnection,
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        h11_max_incomplete_event_size=LARGEST_HEAD,
+        timeout_keep_alive=IDLE_CONNECTION,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+def _listener(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family)
+    except OSError as error:
+        why = str(error.strerror).partition(" (")[0]  # the rest repeats the address
+        raise VaultloopError(
+            f"{address} cannot be listened on ({why}). "
+            "Name an address of this machine and a free port: VAULTLOOP_WEB=127.0.0.1:8080."
+        ) from error
