@@ -1,0 +1,66 @@
+#!/bin/sh
+# What the container runs: looks that the engine can start here, then becomes it, so that it gets the signals.
+#
+# It clones nothing: the engine itself fetches VAULTLOOP_REMOTE into a bare repository in its state directory, or
+# opens the one that is there; VAULTLOOP_FOLDER it opens where it lies. Every setting is checked by the engine.
+# Here is only what goes wrong in containers: no vault named, a volume that belongs to somebody else, an engine
+# that does not load.
+set -eu
+
+CONFIG=78    # a setting is wrong, as for every command
+SOFTWARE=70  # this engine does not work
+
+refuse() {
+    code=$1
+    shift
+    printf 'entrypoint: %s\n' "$@" >&2
+    exit "$code"
+}
+
+# A vault is named: by a variable, a flag, or in a settings file.
+a_vault_is_named() {
+    [ -n "${VAULTLOOP_REMOTE:-}${VAULTLOOP_FOLDER:-}${VAULTLOOP_CONFIG:-}" ] && return
+    [ -f vaultloop.toml ] || [ -f "$state/vaultloop.toml" ] || [ $# -gt 0 ]
+}
+
+# The directory $1 ($2 says which one) can be written; $3 is the cure.
+require_writable() {
+    [ -w "$1" ] || refuse "$CONFIG" \
+        "$2 $1 cannot be written by user $me: it belongs to user $(stat -c %u "$1"), or is mounted read-only." "$3"
+}
+
+# Given a command of its own, the container runs that: docker run vaultloop sh, docker run vaultloop vaultloop check.
+case ${1:-} in
+'' | -*) ;;
+*) exec "$@" ;;
+esac
+
+state=${VAULTLOOP_STATE:-${XDG_STATE_HOME:-${HOME:-/}/.local/state}/vaultloop}
+
+a_vault_is_named "$@" || refuse "$CONFIG" \
+    'no vault is named. Set where it is:' \
+    '  VAULTLOOP_REMOTE    the address of its git remote, such as https://git.example.org/me/vault.git, or' \
+    '  VAULTLOOP_FOLDER    a folder that is mounted into this container.' \
+    "Everything else has a default; the engine's own records lie in $state: mount a volume there."
+
+me=$(id -u)
+mkdir -p "$state" 2>/dev/null || refuse "$CONFIG" \
+    "the state directory $state cannot be made by user $me." \
+    'Mount a volume there that this user owns, or name another place: VAULTLOOP_STATE.'
+its_owner="Give the volume to this user, chown -R $me:$(id -g), or start as its owner: docker run --user."
+require_writable "$state" 'the state directory' "$its_owner"
+# The engine closes it to others, which only its owner can.
+owner=$(stat -c %u "$state")
+[ "$me" -eq 0 ] || [ "$me" -eq "$owner" ] || refuse "$CONFIG" \
+    "the state directory $state belongs to user $owner, and this is user $me." "$its_owner"
+if [ -d "${VAULTLOOP_FOLDER:-}" ]; then
+    require_writable "$VAULTLOOP_FOLDER" 'the vault folder' \
+        'Mount it writable, and start as its owner (docker run --user), who must own the state directory too.'
+fi
+
+# Self-test. The safety gate takes its place here: it will go on with the last good engine, and tell the owner.
+if ! said=$(python -c 'import vaultloop.app' 2>&1); then
+    refuse "$SOFTWARE" 'this engine does not load:' "$said" 'Build the image again, or go back to the one before.'
+fi
+
+exec vaultloop up "$@"
