@@ -1,5 +1,8 @@
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from vaultloop.components.cron.backlog import MOST_LISTED, backlog
 from vaultloop.components.cron.schedule import Schedule
@@ -32,3 +35,16 @@ def test_a_season_of_minutes_long_ago_still_shows_its_last_slots() -> None:
     assert 0 < len(due.slots) <= MOST_LISTED
     assert due.slots[-1].name == "2026-01-31T23:59Z"
     assert due.run is not None
+
+
+@pytest.mark.parametrize("expression", ["*/10 * * * *", "30 2,3 * * *", "* 2,3 25-31 3,10 *", "0-30 9 1 * *"])
+@pytest.mark.parametrize("days", [1, 30, 400, 3000])
+def test_the_run_and_the_list_hold_every_slot_once(expression: str, days: int) -> None:
+    schedule = Schedule.parse(expression)
+    after = NOON - timedelta(days=days)
+    every = list(takewhile(lambda slot: slot.at <= NOON, schedule.slots(after, BERLIN)))
+    due = backlog(schedule, BERLIN, after, NOON)
+    assert len(due.slots) == len(every) if len(every) <= MOST_LISTED else 0 < len(due.slots) <= MOST_LISTED
+    left_out = len(every) - len(due.slots)
+    assert list(due.slots) == every[left_out:]
+    assert due.run == (f"{every[0].name}..{every[left_out].name}" if left_out else None)

@@ -1,4 +1,4 @@
-"""Fire times: golden tables around the clock changes of 2026, and another library as a second opinion."""
+"""What a schedule means. `test_golden.py` and `test_every_zone.py` hold its fire times in many zones."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise, takewhile
@@ -9,6 +9,7 @@ from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.expressions import expressions
 from vaultloop.components.cron.schedule import InvalidSchedule, Schedule, Slot
 
 BERLIN = ZoneInfo("Europe/Berlin")  # gap 29 March 02:00-03:00, repeat 25 October 02:00-03:00
@@ -184,40 +185,6 @@ def test_a_leap_day_is_found_decades_ahead() -> None:
     assert found.name == "2060-02-29T00:00"
 
 
-# --- A second opinion ------------------------------------------------------------------------------------
-
-CHANGES = [
-    (BERLIN, datetime(2026, 3, 29)),  # noqa: DTZ001 - local dates
-    (BERLIN, datetime(2026, 10, 25)),  # noqa: DTZ001
-    (NEW_YORK, datetime(2026, 3, 8)),  # noqa: DTZ001
-    (NEW_YORK, datetime(2026, 11, 1)),  # noqa: DTZ001
-    (LONDON, datetime(2026, 3, 29)),  # noqa: DTZ001
-    (LONDON, datetime(2026, 10, 25)),  # noqa: DTZ001
-    (UTC_ZONE, datetime(2026, 2, 28)),  # noqa: DTZ001
-]
-
-
-def fields(low: int, high: int) -> st.SearchStrategy[str]:
-    number = st.integers(low, high)
-    # Of two ends: cronsim takes `5-5/2` for `5-59/2`; the table above holds `5-5`.
-    spans = st.sets(number, min_size=2, max_size=2).map(lambda ends: f"{min(ends)}-{max(ends)}")
-    steps = st.integers(1, max(2, high // 2))
-    item = st.one_of(
-        number.map(str), spans, st.builds("{}/{}".format, spans, steps), st.builds("*/{}".format, steps)
-    )
-    return st.one_of(st.just("*"), item, st.lists(item, min_size=2, max_size=3).map(",".join))
-
-
-expressions = st.builds(
-    "{} {} {} {} {}".format,
-    fields(0, 59),
-    st.one_of(fields(0, 4), fields(0, 23)),
-    st.one_of(st.just("*"), fields(1, 31)),
-    st.just("*"),
-    st.one_of(st.just("*"), fields(0, 6)),
-)
-
-
 @pytest.mark.parametrize("day", ["*", "28-31", "29", "30", "30,31", "31", "*/30", "31,*"])
 @pytest.mark.parametrize("month", ["*", "2", "2,4", "2,3", "4,6,9,11", "*/12"])
 @pytest.mark.parametrize("weekday", ["*", "*/2", "1", "0-6"])
@@ -232,21 +199,6 @@ def test_what_never_fires_is_refused_and_nothing_else_as_another_library_sees_it
             Schedule.parse(expression)
     else:
         Schedule.parse(expression)
-
-
-@settings(max_examples=150, deadline=None)
-@given(expressions, st.sampled_from(CHANGES), st.integers(-1500, 1500))
-def test_another_library_agrees_except_where_its_half_hour_changes_are_known_to_be_wrong(
-    expression: str, change: tuple[ZoneInfo, datetime], minutes: int
-) -> None:
-    """cronsim skips slots at Lord Howe's changes of half an hour; the golden table holds those instead."""
-    zone, day = change
-    start = (day.replace(tzinfo=zone).astimezone(UTC)) + timedelta(minutes=minutes)
-    ours = [slot.at for slot in islice(Schedule.parse(expression).slots(start, zone), 40)]
-    # Started in an hour that repeats, cronsim may begin with a time that has passed.
-    later = (at for at in CronSim(expression, start.astimezone(zone)) if at > start)
-    theirs = [at.astimezone(UTC) for at in islice(later, 40)]
-    assert ours == theirs
 
 
 @settings(max_examples=80, deadline=None)

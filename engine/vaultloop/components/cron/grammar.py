@@ -75,12 +75,23 @@ def _without_alias(written: str) -> str:
     name = written.lower()
     if name in ALIASES:
         return ALIASES[name]
-    if every := re.fullmatch(r"@every (\d+)m", name):
-        raise InvalidSchedule(f"`{written}` is not cron.", f"Write `*/{every[1]} * * * *`.")
+    if name.startswith("@every"):
+        raise InvalidSchedule(f"`{written}` is not cron.", _at_intervals(name))
     cure = f"Write one of {', '.join(ALIASES)}, or five fields such as `0 7 * * *`."
     if name == "@reboot":
         raise InvalidSchedule("`@reboot` is no time: jobs fire by the clock.", cure)
     raise InvalidSchedule(f"`{written}` is not a known name.", cure)
+
+
+def _at_intervals(name: str) -> str:
+    """What to write for `@every 5m` or `@every 2h`: cron counts from each full hour or midnight on."""
+    every = re.fullmatch(r"@every ([1-9]\d{0,2})([mh])", name)
+    number, unit = (int(every[1]), every[2]) if every else (0, "")
+    if unit == "m" and 60 % number == 0 and number < 60:
+        return f"Write `*/{number} * * * *`."
+    if unit == "h" and 24 % number == 0 and number < 24:
+        return f"Write `0 */{number} * * *`."
+    return "Write a step that divides the hour or the day, such as `*/15 * * * *` or `0 */6 * * *`."
 
 
 def _split(expression: str) -> list[str]:
@@ -93,6 +104,10 @@ def _split(expression: str) -> list[str]:
     parts = re.sub("[\u2010-\u2015\u2212]", "-", expression.lower()).split(" ")
     if len(parts) == len(_FIELDS):
         return parts
+    if zone := re.match(r"(?i)(?:cron_)?tz=(\S*) ?(.*)", expression):
+        schedule, name = zone[2] or "0 7 * * *", zone[1] or "UTC"
+        cure = f"Write `{schedule}`, and in a line of its own `timezone: {name}`."
+        raise InvalidSchedule("The timezone is not part of the schedule.", cure)
     joined = re.sub(r"\s*,\s*", ",", " ".join(parts))
     if len(joined.split(" ")) == len(_FIELDS):
         raise InvalidSchedule("A list must not contain spaces.", f"Write `{joined}`.")
@@ -178,13 +193,16 @@ class _Field:
         for sign, cure in _FOREIGN.items():
             if re.fullmatch(sign, text):
                 return cure
+        if meant := next((word for word in self.words if text.startswith(word)), None):
+            return f"Write `{meant}`."
         words = f" or {self.words[0]} to {self.words[-1]}" if self.words else ""
         return (
             f"The {self.name} is a number from {self.low} to {self.high}{words}; lists `1,2`, ranges `1-3`."
         )
 
     def _wrong(self, item: str, cure: str) -> InvalidSchedule:
-        return InvalidSchedule(f"`{item}` is not a valid {self.name}.", cure)
+        what = f"`{item}`" if item else "An empty place in a list"
+        return InvalidSchedule(f"{what} is not a valid {self.name}.", cure)
 
     @property
     def _usual_step(self) -> int:
@@ -213,5 +231,5 @@ _FOREIGN = {
     r"(\d*|[a-z]{3})l|l[w\d-]*": "`L` (last) is not understood: name a day that every month has, such as 28.",
     r"\d*w\d*": "`W` (nearest workday) is not understood: name the day, or weekdays such as `1-5`.",
     r".+#.*": "`#` (the n-th weekday) is not understood: name the weekday alone.",
-    r"[rh](\(.*\))?": "Random times are not understood: name the number.",
+    r"[rh](\(.*)?": "Random times are not understood: name the number.",
 }

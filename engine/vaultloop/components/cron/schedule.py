@@ -9,7 +9,8 @@ croniter does the arithmetic of the fields, in local time without a zone; what i
 of `5/15` and of random fields is not wanted here (it repeats fixed-time jobs when the clock is set back).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -23,6 +24,7 @@ from vaultloop.components.cron.grammar import Fields, InvalidSchedule, read
 __all__ = ["InvalidSchedule", "Schedule", "Slot"]
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 # Any leap-year February and every weekday of it come round within this many years.
@@ -81,45 +83,69 @@ class Schedule:
         return self._wildcard_slots(after.astimezone(UTC), timezone)
 
     def _fixed_slots(self, after: datetime, zone: ZoneInfo) -> Iterator[Slot]:
-        nominal = self._next(_local(_whole_minute(after), zone))
         latest = after
-        while nominal is not None:
+        for nominal in self._listed(_local(_whole_minute(after), zone)):
             at = _first_instant(nominal, zone)
             # Not later: a repeat of an hour that has passed once, or a second listed time in one gap.
             if at > latest:
                 latest = at
                 yield Slot(at, nominal.isoformat(timespec="minutes"))
-            nominal = self._next(nominal)
 
     def _wildcard_slots(self, after: datetime, zone: ZoneInfo) -> Iterator[Slot]:
         # Between two clock changes local time is UTC plus a constant; at a change the search starts anew.
-        here = _whole_minute(after)
-        local = _local(here, zone)
-        offset = _offset(here, zone)
-        while (nominal := self._next(local)) is not None:
-            at = (nominal - offset).replace(tzinfo=UTC)
-            change = _first_change(here, at, zone)
-            if change is None:
-                yield Slot(at, f"{at:%Y-%m-%dT%H:%MZ}")
-                here, local = at, nominal
-            else:
+        here: datetime | None = _whole_minute(after)
+        local = _local(after, zone).replace(second=0, microsecond=0)
+        while here is not None:
+            here = yield from self._until_change(here, local, zone)
+            if here is not None:
                 # A minute earlier: the very minute of the change may be a slot.
-                here, local, offset = change, _local(change, zone) - MINUTE, _offset(change, zone)
+                local = _local(here, zone) - MINUTE
 
-    def _next(self, local: datetime) -> datetime | None:
-        """The first listed local time after `local`; None if the calendar holds no more."""
-        times = croniter(
-            " ".join(self.fields),
-            local,
+    def _until_change(
+        self, here: datetime, local: datetime, zone: ZoneInfo
+    ) -> Generator[Slot, None, datetime | None]:
+        """Slots later than `local`, which the clock shows at `here`; returns when the clock changes."""
+        offset = _offset(here, zone)
+        for nominal in self._listed(local):
+            at = (nominal - offset).replace(tzinfo=UTC)
+            if change := _first_change(here, at, zone):
+                return change
+            yield Slot(at, f"{at:%Y-%m-%dT%H:%MZ}")
+            here = at
+        return None
+
+    def _listed(self, after: datetime) -> Iterator[datetime]:
+        """The listed local times after `after`, in order, until the calendar ends."""
+        minutes, hours = _numbers(self.fields[0], 60), _numbers(self.fields[1], 24)
+        for day in self._days(after):
+            for hour in hours:
+                if day.replace(hour=hour) + HOUR > after:
+                    times = (day.replace(hour=hour, minute=minute) for minute in minutes)
+                    yield from (time for time in times if time > after)
+
+    def _days(self, after: datetime) -> Iterator[datetime]:
+        """The listed dates from that of `after` on, at midnight."""
+        _, _, *days = self.fields
+        dates = croniter(
+            " ".join(["0 0", *days]),
+            after.replace(hour=0, minute=0) - MINUTE,
             ret_type=datetime,
             implement_cron_bug=True,  # `0 0 */2 * 1` is "odd days that are Mondays", as Vixie cron reads it
             max_years_between_matches=_FARTHEST_MATCH_YEARS,
         )
-        try:
-            found: datetime = times.get_next()
-        except (CroniterBadDateError, OverflowError, ValueError):
-            return None
-        return found
+        with suppress(CroniterBadDateError, OverflowError, ValueError):
+            while True:
+                found: datetime = dates.get_next()
+                yield found
+
+
+def _numbers(field: str, size: int) -> Sequence[int]:
+    """What a field of minutes or hours lists, in order."""
+    first, _, rest = field.partition(",")
+    if not first.startswith("*"):
+        return [int(number) for number in field.split(",")]
+    # After a leading `*` or `*/2` in a list come all its numbers.
+    return [int(number) for number in rest.split(",")] if rest else range(0, size, int(first[2:] or 1))
 
 
 def _whole_minute(instant: datetime) -> datetime:
