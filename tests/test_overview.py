@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.folders import declared
-from support.notes import OWNER, cron
+from support.notes import OWNER, cron, note
 from support.run import asynchronous
 from support.running import BASE, Place
 from vaultloop import overview
@@ -97,6 +97,8 @@ def test_coming_slots_are_told_in_the_crons_own_zone_also_across_a_change_of_the
     (found,) = overview.crons(database, count=2, start=NOW)
     assert found == {
         "name": "digest",
+        "kind": "cron",
+        "paused": False,
         "timezone": "Europe/Berlin",
         "next": ["2026-03-29T07:30+02:00", "2026-03-30T07:30+02:00"],
         "past": [],
@@ -117,18 +119,92 @@ def test_past_slots_name_their_outcome_and_session_newest_first_and_not_all_of_t
     slots, turns = SlotStore(database), Turns(database)
     slots.follow("digest", "0 7 * * *", NOW)
     for day in range(1, 10):
-        slots.record("digest", f"2026-03-{day:02}T07:00", Outcome.MISSED)
+        slots.record("digest", f"2026-03-{day:02}T07:00", Outcome.MISSED, detail="It was too late.")
     slots.reserve("digest", "2026-03-10T07:00", turn("a"))
     (found,) = overview.crons(database, count=1, start=NOW)
     assert len(found["past"]) == overview.PAST_SLOTS
     assert found["past"][:2] == [
-        {"slot": "2026-03-10T07:00", "outcome": "running", "session": "session-a"},
-        {"slot": "2026-03-09T07:00", "outcome": "missed", "session": None},
+        {
+            "slot": "2026-03-10T07:00",
+            "outcome": "running",
+            "session": "session-a",
+            "detail": "",
+            "attempts": 1,
+            "waits_until": None,
+        },
+        {
+            "slot": "2026-03-09T07:00",
+            "outcome": "missed",
+            "session": None,
+            "detail": "It was too late.",
+            "attempts": 0,
+            "waits_until": None,
+        },
     ]
     turns.end("session-a", Outcome.DONE, NOW)
     assert overview.crons_text(database, NOW) == (
         "digest: next 2026-03-29T07:00+00:00, last 2026-03-10T07:00 done"
     )
+
+
+def test_a_run_that_waits_for_its_next_try_says_until_when_and_how_often_a_run_was_tried(
+    database: Database, tmp_path: Path
+) -> None:
+    in_force(database, tmp_path, digest=cron(schedule="0 7 * * *", timezone="Europe/Berlin"))
+    slots, turns = SlotStore(database), Turns(database)
+    slots.follow("digest", "0 7 * * *", NOW)
+    slots.reserve("digest", "2026-03-28T07:00", turn("a"))
+    turns.begin("session-a", policy="p", base="b", view="v", now=NOW)
+    turns.retry("session-a", "The API is overloaded.", NOW + timedelta(minutes=2))
+    (past,) = overview.crons(database, count=1, start=NOW)[0]["past"]
+    assert (past["outcome"], past["attempts"]) == ("running", 2)
+    assert past["waits_until"] == "2026-03-28T13:02:00+01:00"
+    assert overview.ending(past) == "waits until 2026-03-28T13:02:00+01:00 for try 2"
+    turns.end("session-a", Outcome.DONE, NOW)
+    (past,) = overview.crons(database, count=1, start=NOW)[0]["past"]
+    assert overview.ending(past) == "done at try 2"
+
+
+ROWS = """
+| name    | schedule     | scope     | prompt       | paused |
+| ------- | ------------ | --------- | ------------ | ------ |
+| morning | 0 7 * * *    | [[owner]] | What is new? |        |
+| evening | 0 19 * * *   | [[owner]] | What is left? | true  |
+"""
+
+
+def test_rows_of_a_crontab_are_jobs_under_the_name_of_note_and_row(
+    database: Database, tmp_path: Path
+) -> None:
+    in_force(database, tmp_path, table=note("crontab", ROWS, timezone="Europe/Berlin"))
+    SlotStore(database).record("table/morning", "2026-03-28T07:00", Outcome.SKIPPED)
+    morning, evening = overview.crons(database, count=1, start=NOW)
+    assert (morning["name"], morning["next"]) == ("table/morning", ["2026-03-29T07:00+02:00"])
+    assert [past["outcome"] for past in morning["past"]] == ["skipped"]
+    assert (evening["name"], evening["next"]) == ("table/evening", [])
+    assert overview.crons_text(database, NOW).splitlines()[1] == "table/evening: paused"
+
+
+def test_a_reminder_is_shown_until_it_has_fired_and_one_that_was_missed_stays_in_sight(
+    database: Database, tmp_path: Path
+) -> None:
+    text = note("reminder", "Water the plants.", at="2026-03-29 09:00")
+    in_force(database, tmp_path, water=text, taxes=text)
+    book, slots = StatusBook(database), SlotStore(database)
+    refs = [Ref("reminder", "taxes"), Ref("reminder", "water")]
+    book.record([Status(ref, Condition.READY, "Applied", "In force.", NOW) for ref in refs])
+    both = overview.crons(database, count=3, start=NOW)
+    assert [(found["name"], found["kind"]) for found in both] == [
+        ("taxes", "reminder"),
+        ("water", "reminder"),
+    ]
+    assert both[0]["next"] == ["2026-03-29T09:00+00:00"]
+
+    slots.tell("water", "2026-03-29T09:00", [])
+    slots.record("taxes", "2026-03-29T09:00", Outcome.MISSED)
+    assert [found["name"] for found in overview.crons(database, count=3, start=NOW)] == ["taxes"]
+    assert [found["name"] for found in overview.overview(database)["resources"]] == ["taxes"]
+    assert overview.status_text(database).endswith("1 of 1 declarations are as they should be.")
 
 
 def test_without_crons_a_chat_is_told_so(database: Database) -> None:

@@ -4,20 +4,19 @@ Reads only, so it answers whether the engine runs or not. The shapes are a contr
 added, none changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from vaultloop.aio.clock import SystemClock
 from vaultloop.components import KINDS
-from vaultloop.components.cron.kind import CronSpec
-from vaultloop.components.cron.schedule import Schedule
+from vaultloop.components.cron.job import KINDS_OF_JOBS, Job, ReminderJob, jobs_of
+from vaultloop.model.conversation import Outcome
+from vaultloop.model.resource import Ref
 from vaultloop.settings import Settings
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory
-from vaultloop.state.slots import SlotStore
+from vaultloop.state.slots import PastSlot, SlotStore
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import TurnRecord, Turns
 from vaultloop.vault.repository import Repository
@@ -28,49 +27,69 @@ PAST_SLOTS = 5
 
 
 def overview(database: Database) -> dict[str, Any]:
-    """`vaultloop status`."""
-    book = StatusBook(database)
+    """`vaultloop status`; a reminder that has fired is not among the resources."""
+    book, gone = StatusBook(database), _fired_reminders(database)
     return {
         "revision": book.revision,
         "applied": book.applied_revision,
         "push": book.push.as_json(),
         "sandbox": book.sandbox,
         "attention": list(book.attention),
-        "resources": [status.as_json() for status in book.statuses()],
+        "resources": [status.as_json() for status in book.statuses() if status.ref not in gone],
     }
 
 
 def crons(database: Database, *, count: int, start: datetime) -> list[dict[str, Any]]:
-    """`vaultloop crons`: each cron in force, its slots after `start` and its newest past ones."""
+    """`vaultloop crons`: each job in force, its slots after `start` and its newest past ones.
+
+    A row of a crontab is named `note/row`. A reminder that has fired is not among them.
+    """
     slots = SlotStore(database, SystemClock())
     return [
         {
-            "name": name,
-            "timezone": spec.timezone,
-            "next": _coming(spec, count, start),
-            "past": [
-                {"slot": past.slot, "outcome": past.outcome or "running", "session": past.session}
-                for past in slots.past(uid, PAST_SLOTS)
-            ],
+            "name": job.name,
+            "kind": job.kind,
+            "paused": job.spec.paused,
+            "timezone": str(job.zone),
+            "next": [at.isoformat(timespec="minutes") for at in job.coming(count, start)],
+            "past": [_past(past, job) for past in slots.past(job.uid, PAST_SLOTS)],
         }
-        for name, uid, spec in _crons_in_force(database)
+        for job in _jobs_in_force(database)
+        if not _has_fired(job, slots)
     ]
 
 
-def _crons_in_force(database: Database) -> Iterator[tuple[str, str, CronSpec]]:
+def _past(past: PastSlot, job: Job) -> dict[str, Any]:
+    waits = past.not_before if past.outcome is None else None
+    return {
+        "slot": past.slot,
+        "outcome": past.outcome or "running",
+        "session": past.session,
+        "detail": past.detail,
+        "attempts": past.attempts,
+        "waits_until": waits.astimezone(job.zone).isoformat(timespec="seconds") if waits else None,
+    }
+
+
+def _jobs_in_force(database: Database, of: Collection[str] = KINDS_OF_JOBS) -> Iterator[Job]:
     kinds = {kind.name: kind for kind in KINDS}
     for good in StatusBook(database).last_good():
-        resource = good.resource(kinds)
-        if resource is not None and isinstance(resource.spec, CronSpec):
-            yield resource.ref.name, resource.uid, resource.spec
+        if good.ref.kind in of and (resource := good.resource(kinds)) is not None:
+            yield from jobs_of(resource)
 
 
-def _coming(spec: CronSpec, count: int, start: datetime) -> list[str]:
-    if spec.paused:
-        return []
-    zone = ZoneInfo(spec.timezone)
-    coming = islice(Schedule.parse(spec.schedule).slots(start, zone), count)
-    return [slot.at.astimezone(zone).isoformat(timespec="minutes") for slot in coming]
+def _has_fired(job: Job, slots: SlotStore) -> bool:
+    """Whether it is a reminder that was given: there is nothing more to come of it."""
+    if not isinstance(job, ReminderJob):
+        return False
+    entry = slots.entry(job.uid, job.slot.name)
+    return entry is not None and (entry.session is not None or entry.outcome is Outcome.DONE)
+
+
+def _fired_reminders(database: Database) -> set[Ref]:
+    slots = SlotStore(database, SystemClock())
+    reminders = _jobs_in_force(database, (ReminderJob.kind,))
+    return {Ref(job.kind, job.name) for job in reminders if _has_fired(job, slots)}
 
 
 def status_text(database: Database) -> str:
@@ -93,12 +112,24 @@ def crons_text(database: Database, now: datetime) -> str:
     """`/crons` in a chat: each schedule's next slot and how the last one ended."""
     lines = []
     for cron in crons(database, count=1, start=now):
-        coming = f"next {cron['next'][0]}" if cron["next"] else "paused"
+        coming = f"next {cron['next'][0]}" if cron["next"] else nothing_to_come(cron)
         past = cron["past"][0] if cron["past"] else None
-        lines.append(
-            f"{cron['name']}: {coming}" + (f", last {past['slot']} {past['outcome']}" if past else "")
-        )
+        last = f", last {past['slot']} {ending(past)}" if past else ""
+        lines.append(f"{cron['name']}: {coming}{last}")
     return "\n".join(lines) or "No crons run."
+
+
+def nothing_to_come(cron: Mapping[str, Any]) -> str:
+    """Why a job has no next slot."""
+    return "paused" if cron["paused"] else "nothing to come"
+
+
+def ending(past: Mapping[str, Any]) -> str:
+    """How a past slot ended, for people: the outcome, and what else there is to know of it."""
+    if past["waits_until"]:
+        return f"waits until {past['waits_until']} for try {past['attempts']}"
+    tries = f" at try {past['attempts']}" if past["attempts"] > 1 else ""
+    return f"{past['outcome']}{tries}"
 
 
 def _short(revision: str | None) -> str:
@@ -126,6 +157,8 @@ def _session(record: TurnRecord) -> dict[str, Any]:
         "state": str(record.state),
         "outcome": str(record.outcome) if record.outcome else None,
         "detail": record.detail,
+        "attempts": record.attempt,
+        "waits_until": record.not_before.isoformat(timespec="seconds") if record.not_before else None,
         "created": record.created_at.isoformat(timespec="seconds"),
         "ended": record.ended_at.isoformat(timespec="seconds") if record.ended_at else None,
         "policy": record.policy,

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from vaultloop.aio.clock import VirtualClock
-from vaultloop.model.conversation import Outcome, Trigger, Turn, new_turn_id
+from vaultloop.model.conversation import Outcome, Reply, Trigger, Turn, new_turn_id
 from vaultloop.state.database import Database
+from vaultloop.state.outbox import Outbox
 from vaultloop.state.slots import PastSlot, SlotStore
 from vaultloop.state.turns import Turns
 
@@ -98,8 +99,9 @@ def test_the_past_tells_how_turns_ended_newest_first(database: Database, slots: 
     slots.reserve("u1", "b", running)
     slots.reserve("u2", "a", turn("a", job="u2"))
     Turns(database).end(done.id, Outcome.DONE, NOON)
-    assert slots.past("u1") == [PastSlot("b", None, running.id), PastSlot("a", Outcome.DONE, done.id)]
-    assert slots.past("u1", limit=1) == [PastSlot("b", None, running.id)]
+    newest = PastSlot("b", None, running.id, attempts=1)
+    assert slots.past("u1") == [newest, PastSlot("a", Outcome.DONE, done.id, attempts=1)]
+    assert slots.past("u1", limit=1) == [newest]
 
 
 def test_open_turns_are_those_of_the_job_without_an_outcome(database: Database, slots: SlotStore) -> None:
@@ -109,3 +111,34 @@ def test_open_turns_are_those_of_the_job_without_an_outcome(database: Database, 
     slots.reserve("u2", "a", turn("a", job="u2"))
     Turns(database).end(ended.id, Outcome.DONE, NOON)
     assert slots.open_turns("u1") == (queued.key,)
+
+
+def test_a_slot_is_told_and_recorded_together_once(database: Database, slots: SlotStore) -> None:
+    replies = [Reply(f"reminder/u1/a/{chat}", "console", chat, "Water.") for chat in ("owner", "42")]
+    assert slots.tell("u1", "a", replies)
+    assert not slots.tell("u1", "a", [Reply("again", "console", "owner", "Water.")])
+    assert slots.past("u1") == [PastSlot("a", Outcome.DONE, None)]
+    outbox = Outbox(database)
+    assert outbox.waiting() == [("console", "owner"), ("console", "42")]
+    assert outbox.next("console", "42") == replies[1]
+
+
+def test_why_a_slot_has_no_turn_is_kept_with_it(slots: SlotStore) -> None:
+    slots.known_since("u1", NOON)
+    slots.record("u1", "a", Outcome.SKIPPED, detail="Its last run had not ended.")
+    slots.miss("u1", ["a", "b"], until=NOON, detail="Nobody looked.")
+    assert [past.detail for past in slots.past("u1")] == ["Nobody looked.", "Its last run had not ended."]
+    assert slots.entry("u1", "b") == PastSlot("b", Outcome.MISSED, None, "Nobody looked.")
+    assert slots.entry("u1", "c") is None
+
+
+def test_a_run_that_waits_for_its_next_try_says_until_when(database: Database, slots: SlotStore) -> None:
+    waiting, later = turn("a"), NOON + timedelta(minutes=2)
+    slots.reserve("u1", "a", waiting)
+    turns = Turns(database)
+    turns.begin(waiting.id, policy="p", base="b", view="v", now=NOON)
+    turns.retry(waiting.id, "Overloaded.", later)
+    (past,) = slots.past("u1")
+    assert (past.outcome, past.attempts, past.not_before) == (None, 2, later)
+    turns.begin(waiting.id, policy="p", base="b", view="v", now=later)
+    assert slots.past("u1")[0].not_before is None

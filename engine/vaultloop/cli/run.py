@@ -17,7 +17,10 @@ from vaultloop.settings import Settings
 @as_json
 @with_settings
 def command(settings: Settings, cron: str, *, no_wait: bool, as_json: bool) -> None:
-    """Run CRON once, now, beside its schedule. Exits 1 unless it ends well."""
+    """Run CRON once, now, beside its schedule. Exits 1 unless it ends well.
+
+    A row of a crontab goes by `note/row`, or by `row` where only one has that name.
+    """
     session = asyncio.run(ask(settings, "run", cron=cron, wait=not no_wait))
     if as_json:
         output.print_json(session)

@@ -1,13 +1,21 @@
 """The record of schedule slots: each has exactly one entry, a turn or an outcome without one."""
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from vaultloop.aio.clock import Clock, SystemClock
-from vaultloop.model.conversation import Outcome, Turn
+from vaultloop.model.conversation import Outcome, Reply, Turn
 from vaultloop.state.database import Database
+from vaultloop.state.outbox import Outbox
 from vaultloop.state.turns import insert_turn
+
+_PAST = (
+    "SELECT slot, turn, COALESCE(slots.outcome, turns.outcome) AS outcome,"
+    " COALESCE(slots.detail, turns.detail) AS detail, attempt, not_before"
+    " FROM slots LEFT JOIN turns ON turns.id = slots.turn"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +23,21 @@ class PastSlot:
     """What became of a slot.
 
     Attributes:
-        slot: its name; two names with `..` between them stand for a run of missed slots, the second one not
-            among them.
+        slot: its name; two names with `..` between them stand for a run of missed slots: those from the first
+            to before the second that have no entry of their own.
         outcome: None while its turn is queued or running.
         session: id of its turn; None if it never had one.
+        detail: why it ended as it did, a sentence for people; mostly empty.
+        attempts: how often its turn was tried, the running or waiting try included; 0 without a turn.
+        not_before: while its turn waits for another try: when that may start.
     """
 
     slot: str
     outcome: Outcome | None
     session: str | None
+    detail: str = ""
+    attempts: int = 0
+    not_before: datetime | None = None
 
 
 class SlotStore:
@@ -31,6 +45,7 @@ class SlotStore:
 
     def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self._database = database
+        self._outbox = Outbox(database)
         self._clock = clock or SystemClock()
 
     def known_since(self, job: str, now: datetime) -> datetime:
@@ -80,21 +95,30 @@ class SlotStore:
             )
             return True
 
-    def record(self, job: str, slot: str, outcome: Outcome) -> bool:
-        """Give the slot an outcome without a turn; false if it has an entry."""
+    def record(self, job: str, slot: str, outcome: Outcome, *, detail: str = "") -> bool:
+        """Give the slot an outcome without a turn, and say why; false if it has an entry."""
         with self._database.transaction() as change:
             added = change.execute(
-                "INSERT INTO slots (job, slot, outcome, recorded_at) VALUES (?, ?, ?, ?)"
+                "INSERT INTO slots (job, slot, outcome, detail, recorded_at) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT DO NOTHING",
-                (job, slot, outcome, self._clock.now().isoformat()),
+                (job, slot, outcome, detail, self._clock.now().isoformat()),
             )
             return added.rowcount == 1
 
-    def miss(self, job: str, slots: Sequence[str], until: datetime) -> None:
+    def tell(self, job: str, slot: str, replies: Sequence[Reply]) -> bool:
+        """Owe `replies` and record the slot as done, in one transaction; false if the slot has an entry."""
+        with self._database.transaction():
+            if not self.record(job, slot, Outcome.DONE):
+                return False
+            for reply in replies:
+                self._outbox.put(reply, self._clock.now())
+            return True
+
+    def miss(self, job: str, slots: Sequence[str], until: datetime, *, detail: str = "") -> None:
         """Record slots without an entry as missed and consider `until`, both in one transaction."""
         with self._database.transaction():
             for slot in slots:
-                self.record(job, slot, Outcome.MISSED)
+                self.record(job, slot, Outcome.MISSED, detail=detail)
             self.consider(job, until)
 
     def open_turns(self, job: str) -> tuple[str, ...]:
@@ -107,17 +131,28 @@ class SlotStore:
     def past(self, job: str, limit: int = 10) -> list[PastSlot]:
         """The entries made last, newest first."""
         rows = self._database.rows(
-            "SELECT slot, turn, COALESCE(slots.outcome, turns.outcome) AS outcome"
-            " FROM slots LEFT JOIN turns ON turns.id = slots.turn"
-            " WHERE job = ? ORDER BY slots.rowid DESC LIMIT ?",
+            f"{_PAST} WHERE job = ? ORDER BY slots.rowid DESC LIMIT ?",
             job,
             limit,
         )
-        return [
-            PastSlot(row["slot"], Outcome(row["outcome"]) if row["outcome"] else None, row["turn"])
-            for row in rows
-        ]
+        return [_past(row) for row in rows]
+
+    def entry(self, job: str, slot: str) -> PastSlot | None:
+        """What became of one slot; None if it has no entry."""
+        row = self._database.row(f"{_PAST} WHERE job = ? AND slot = ?", job, slot)
+        return None if row is None else _past(row)
 
     def _time(self, job: str, column: str) -> datetime | None:
         row = self._database.row("SELECT known_since, considered FROM jobs WHERE job = ?", job)
         return None if row is None else datetime.fromisoformat(row[column])
+
+
+def _past(row: sqlite3.Row) -> PastSlot:
+    return PastSlot(
+        slot=row["slot"],
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        session=row["turn"],
+        detail=row["detail"] or "",
+        attempts=row["attempt"] or 0,
+        not_before=datetime.fromisoformat(row["not_before"]) if row["not_before"] else None,
+    )
