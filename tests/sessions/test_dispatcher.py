@@ -9,20 +9,18 @@ from pathlib import Path
 import pytest
 
 from support import one_turn
-from support.desk import NOW, OWNER, Desk, OpenDesk, cron_turn, settled
+from support.desk import FAMILY, NOW, OWNER, Desk, OpenDesk, cron_turn, settled
 from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
-from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Turn
+from vaultloop.model.conversation import Message, Outcome, Reply, Turn
 from vaultloop.model.errors import Retry
-from vaultloop.model.policy import Audience
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.turns import TurnRecord, Turns, TurnState
 from vaultloop.vault.views import Views
 
 KEY = "console/owner/1"
-FAMILY = replace(OWNER, scope="family", audience=Audience.GROUP, chats=("-1",), people=("anna", "ben"))
 
 
 def fate(engine: OpenDesk, number: int = 1, *, chat: str = "owner") -> Fate | None:
@@ -62,99 +60,6 @@ async def test_a_message_that_nobody_may_send_is_refused_once_with_the_reason(tm
 
 
 @asynchronous
-async def test_messages_of_one_conversation_are_answered_in_order_one_at_a_time(tmp_path: Path) -> None:
-    desk = Desk.at(tmp_path)
-    runner = desk.scripted()
-    async with desk.open() as engine:
-        for number in (1, 2, 3):
-            await engine.say(f"message {number}", number)
-        for number in (1, 2, 3):
-            run = await runner.spawned.get()
-            assert run.task.prompt == f"message {number}"
-            assert runner.running == 1
-            run.ends(f"answer {number}")
-        assert await desk.chats.has(3) == ["answer 1", "answer 2", "answer 3"]
-
-
-@asynchronous
-async def test_a_burst_is_one_turn(tmp_path: Path) -> None:
-    desk = Desk.at(tmp_path)
-    desk.chats.coalesce = 3.0
-    runner = desk.scripted()
-    assert isinstance(desk.clock, VirtualClock)
-    async with desk.open() as engine:
-        await engine.say("note:", 1)
-        await desk.clock.advance(2)
-        await engine.say("buy milk", 2)
-        await desk.clock.advance(2)
-        assert engine.turns.recent() == []
-        await desk.clock.advance(2)
-        run = await runner.spawned.get()
-        assert run.task.prompt == "note:\nbuy milk"
-        run.ends()
-        await engine.answered(KEY)
-        assert [fate(engine, number) for number in (1, 2)] == [Fate.TURN, Fate.TURN]
-        assert len(engine.turns.recent()) == 1
-
-
-@asynchronous
-async def test_two_people_in_one_group_are_not_one_burst(tmp_path: Path) -> None:
-    desk = Desk.at(tmp_path)
-    desk.chats.coalesce = 3.0
-    desk.guard.policies = [FAMILY]
-    runner = desk.scripted()
-    assert isinstance(desk.clock, VirtualClock)
-    async with desk.open() as engine:
-        await engine.say("from anna", 1, chat="-1", person="anna")
-        await engine.say("from ben", 2, chat="-1", person="ben")
-        await desk.clock.advance(5)
-        for prompt in ("from anna", "from ben"):
-            run = await runner.spawned.get()
-            assert run.task.prompt == prompt
-            run.ends()
-        await engine.answered("console/-1/2")
-
-
-@asynchronous
-async def test_at_most_so_many_sessions_run_and_the_rest_is_told_that_it_waits(tmp_path: Path) -> None:
-    desk = Desk.at(tmp_path)
-    desk.guard.policies = [OWNER, FAMILY]
-    runner = desk.scripted()
-    async with desk.open() as engine:
-        for name in ("a", "b"):
-            engine.dispatcher.start(cron_turn(name))
-        runs = [await runner.spawned.get() for _ in range(2)]
-        await engine.say("hello")
-        assert await desk.chats.has(1) == ["Queued: 2 sessions are running; this one comes next when it can."]
-        engine.dispatcher.start(cron_turn("c"))
-        assert engine.dispatcher.unfinished("cron/c") == 1
-        assert runner.running == 2
-        last = []
-        for run, prompt in zip(runs, ("hello", cron_turn().prompt), strict=True):
-            run.ends()
-            last.append(await runner.spawned.get())
-            assert last[-1].task.prompt == prompt
-        for run in last:
-            run.ends("Hello.")
-        await engine.answered(KEY)
-        assert (await desk.chats.has(2))[1:] == ["Hello."]
-
-
-@asynchronous
-async def test_a_higher_limit_holds_at_once(tmp_path: Path) -> None:
-    desk = Desk.at(tmp_path)
-    runner = desk.scripted()
-    async with desk.open() as engine:
-        engine.dispatcher.configure(AgentDefaults(max_sessions=1))
-        for name in ("a", "b"):
-            engine.dispatcher.start(cron_turn(name))
-        await runner.spawned.get()
-        engine.dispatcher.configure(AgentDefaults(max_sessions=2))
-        await runner.spawned.get()
-        assert runner.running == 2
-
-
-@asynchronous
 async def test_a_turn_with_a_known_key_is_not_started_again(tmp_path: Path) -> None:
     desk = Desk.at(tmp_path)
     async with desk.open() as engine:
@@ -171,23 +76,6 @@ async def test_a_turn_that_somebody_else_queued_is_found(tmp_path: Path) -> None
         engine.turns.add(cron_turn(), NOW)
         engine.dispatcher.start(cron_turn())
         assert (await engine.answered(cron_turn().key)).outcome is Outcome.DONE
-
-
-@asynchronous
-async def test_an_error_inside_the_engine_ends_one_turn_and_no_other(tmp_path: Path) -> None:
-    desk = Desk.at(tmp_path)
-    working = desk.runner
-
-    def broken(defaults: AgentDefaults) -> None:
-        raise ZeroDivisionError
-
-    async with desk.open() as engine:
-        engine.dispatcher._services = replace(engine.dispatcher._services, runner=broken)  # type: ignore[arg-type]  # the bug
-        await engine.say("hello")
-        assert (await engine.answered(KEY)).outcome is Outcome.FAILED
-        engine.dispatcher._services = replace(engine.dispatcher._services, runner=working)
-        await engine.say("how many notes", 2)
-        assert (await engine.answered("console/owner/2")).outcome is Outcome.DONE
 
 
 # Commands
@@ -251,7 +139,7 @@ async def test_a_group_cannot_run_again_what_another_scope_answered_there(tmp_pa
     desk.guard.policies = [OWNER, replace(FAMILY, commands=("retry",))]
     runner = desk.scripted()
     async with desk.open() as engine:
-        report = replace(cron_turn(), reply_to=("console", "-1"))
+        report = replace(cron_turn(), recipients=(("console", "-1"),))
         engine.dispatcher.start(report)
         (await runner.spawned.get()).ends("no luck", ok=False)
         await engine.answered(report.key)
@@ -275,7 +163,7 @@ async def test_a_replaced_run_says_nothing(tmp_path: Path) -> None:
     desk = Desk.at(tmp_path)
     runner = desk.scripted()
     async with desk.open() as engine:
-        report = replace(cron_turn(), reply_to=("console", "owner"))
+        report = replace(cron_turn(), recipients=(("console", "owner"),))
         engine.dispatcher.start(report)
         await runner.spawned.get()
         await engine.dispatcher.cancel(report.key, Outcome.REPLACED)
@@ -284,6 +172,29 @@ async def test_a_replaced_run_says_nothing(tmp_path: Path) -> None:
         await engine.dispatcher.cancel(report.key, Outcome.CANCELLED)
         assert outcomes(engine) == {report.key: Outcome.REPLACED}
     assert desk.chats.shown == []
+
+
+@asynchronous
+async def test_any_recipient_may_cancel_under_the_same_scope_and_all_of_them_are_told(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    desk.guard.policies = [OWNER, replace(FAMILY, commands=("cancel", "retry"))]
+    runner = desk.scripted()
+    both = (("console", "owner"), ("console", "-1"))
+    report = replace(cron_turn(), scope="family", recipients=both)
+    async with desk.open() as engine:
+        engine.dispatcher.start(report)
+        await runner.spawned.get()
+        await engine.say("/cancel", chat="-1", person="anna")
+        assert (await engine.answered(report.key)).outcome is Outcome.CANCELLED
+        await desk.chats.has(3)
+        told = {(reply.chat, reply.text) for reply in desk.chats.shown}
+        assert told == {("-1", "Cancelling what runs."), ("-1", "Cancelled."), ("owner", "Cancelled.")}
+        await engine.say("/retry", 2)
+        (await runner.spawned.get()).ends("luck")
+        assert (await engine.answered(f"{report.key}#2")).outcome is Outcome.DONE
+        await desk.chats.has(6)
+        told = {(reply.chat, reply.text) for reply in desk.chats.shown[3:]}
+        assert told == {("owner", "Running it again."), ("owner", "luck"), ("-1", "luck")}
 
 
 # Replies
@@ -430,7 +341,7 @@ class Crashed:
                 turns.publish(turn.id, "")
 
 
-MESSAGE_TURN = replace(cron_turn(), key=KEY, conversation="console/owner", reply_to=("console", "owner"))
+MESSAGE_TURN = replace(cron_turn(), key=KEY, conversation="console/owner", recipients=(("console", "owner"),))
 
 
 async def recovered(desk: Desk) -> TurnRecord:

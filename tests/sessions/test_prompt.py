@@ -2,7 +2,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from vaultloop.model.policy import Audience, Policy
-from vaultloop.sessions.prompt import DEEPEST_IMPORT, imports, instructions
+from vaultloop.sessions.prompt import instructions
+from vaultloop.vault.context import DEEPEST_IMPORT
 from vaultloop.vault.files import Entry
 
 POLICY = Policy(
@@ -93,11 +94,6 @@ def test_imports_end_at_the_deepest_level() -> None:
 def test_nothing_outside_the_vault_is_imported() -> None:
     text = told(CLAUDE="@/etc/passwd @~/.ssh/id @../outside.md", outside="x")
     assert "Contents of outside.md" not in text
-
-
-def test_code_and_addresses_are_not_imports() -> None:
-    text = "`@a.md` ``x ` @b.md`` me@c.md\n```\n@d.md\n```\n~~~\n@e.md\n~~~\n@f.md and @g\\ h.md"
-    assert imports(text) == ["f.md", "g h.md"]
 
 
 def test_the_name_of_a_person_is_left_as_it_is() -> None:

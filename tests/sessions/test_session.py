@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from support.desk import OWNER, Desk, cron_turn
+from support.desk import OWNER, Chats, Desk, cron_turn
 from support.run import asynchronous
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
-from vaultloop.model.conversation import AgentDefaults, Outcome, Trigger
+from vaultloop.model.conversation import NOTHING_TO_SAY, AgentDefaults, Outcome, SendWhen
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Audience
 from vaultloop.vault.signing import AuthorClass, Signer, author_class
@@ -327,7 +327,7 @@ async def test_a_silent_answer_is_still_an_answer_to_a_person(tmp_path: Path) ->
         await engine.say("hush")
         await engine.answered(KEY)
         assert await desk.chats.has(1) == ["Done. (There was nothing to say.)"]
-        silent = replace(cron_turn(), trigger=Trigger("cron", "digest"), reply_to=("console", "owner"))
+        silent = replace(cron_turn(), recipients=(("console", "owner"),), send_when=SendWhen.SOMETHING_TO_SAY)
         engine.dispatcher.start(silent)
         await engine.answered(silent.key)
     assert len(desk.chats.shown) == 1
@@ -346,3 +346,76 @@ async def test_every_log_line_of_a_session_says_that_it_is_unconfined(
     assert len(lines) >= 3
     assert all(r.getMessage().startswith(f"UNCONFINED session {record.id}: ") for r in lines)
     assert all(r.__dict__["session"] == record.id for r in lines)
+
+
+# Those who hear of it
+
+EVERYBODY = (("console", "owner"), ("console", "-1"), ("telegram", "42"))
+
+
+@pytest.mark.parametrize("ok", [True, False])
+@asynchronous
+async def test_every_recipient_hears_the_end_once(tmp_path: Path, *, ok: bool) -> None:
+    desk = Desk.at(tmp_path)
+    runner, telegram = desk.scripted(), Chats()
+    desk.channels["telegram"] = telegram
+    report = replace(cron_turn(), recipients=(*EVERYBODY, EVERYBODY[1]))
+    async with desk.open() as engine:
+        engine.dispatcher.start(report)
+        (await runner.spawned.get()).ends("It rained.", ok=ok)
+        await engine.answered(report.key)
+        await desk.chats.has(2)
+        await telegram.has(1)
+    told = [(reply.chat, reply.text) for reply in (*desk.chats.shown, *telegram.shown)]
+    assert told == [("owner", "It rained."), ("-1", "It rained."), ("42", "It rained.")]
+
+
+@asynchronous
+async def test_silence_is_offered_to_the_agent_and_kept(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    runner = desk.scripted()
+    report = replace(cron_turn(), recipients=EVERYBODY[:2], send_when=SendWhen.SOMETHING_TO_SAY)
+    async with desk.open() as engine:
+        engine.dispatcher.start(report)
+        run = await runner.spawned.get()
+        assert run.task.instructions.startswith("Be kind.\n\n")
+        assert f"`{NOTHING_TO_SAY}`" in run.task.instructions
+        run.ends(f"**{NOTHING_TO_SAY.capitalize()}.**")
+        assert (await engine.answered(report.key)).outcome is Outcome.DONE
+        await engine.say("hello")
+        run = await runner.spawned.get()
+        assert NOTHING_TO_SAY not in run.task.instructions
+        run.ends()
+        await engine.answered(KEY)
+    assert [reply.text for reply in desk.chats.shown] == ["Done."]
+
+
+@asynchronous
+async def test_the_practice_agent_stays_silent_when_nothing_is_open(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path, {"Inbox.md": "# Inbox\n"})
+    report = replace(
+        cron_turn(prompt="what is open?"),
+        recipients=(("console", "owner"),),
+        send_when=SendWhen.SOMETHING_TO_SAY,
+    )
+    async with desk.open() as engine:
+        engine.dispatcher.start(report)
+        record = await engine.answered(report.key)
+    assert (record.outcome, record.reply) == (Outcome.DONE, NOTHING_TO_SAY)
+    assert desk.chats.shown == []
+
+
+@asynchronous
+async def test_edits_that_were_refused_are_told_although_there_is_nothing_to_say(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    runner = desk.scripted()
+    report = replace(cron_turn(), recipients=EVERYBODY[:1], send_when=SendWhen.SOMETHING_TO_SAY)
+    async with desk.open() as engine:
+        engine.dispatcher.start(report)
+        run = await runner.spawned.get()
+        run.write("agent/scopes/mine.md", "---\nkind: scope\n---\n")
+        run.ends(NOTHING_TO_SAY)
+        await engine.answered(report.key)
+        (told,) = await desk.chats.has(1)
+    assert "agent/scopes/mine.md" in told
+    assert NOTHING_TO_SAY not in told

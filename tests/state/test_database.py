@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from vaultloop.model.conversation import Limits, SendWhen
 from vaultloop.model.errors import Stalled
 from vaultloop.state.database import MIGRATIONS, Database
+from vaultloop.state.turns import Turns
 
 
 @pytest.fixture
@@ -75,6 +77,26 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     connection.close()
     with pytest.raises(Stalled, match="of a newer vaultloop"):
         Database(path)
+
+
+def test_a_file_of_the_first_version_is_brought_forward_with_its_turns(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+    old.executemany(
+        "INSERT INTO turns (id, key, conversation, scope, trigger_kind, trigger_name, prompt, reply_channel,"
+        " reply_chat, state, created_at) VALUES (?, ?, 'c', 'owner', ?, 'x', 'hello', ?, ?, 'queued', ?)",
+        [
+            ("a", "ka", "message", "console", "owner", "2026-11-22T07:00:00+00:00"),
+            ("b", "kb", "cron", None, None, "2026-11-22T07:00:00+00:00"),
+        ],
+    )
+    old.close()
+    with Database(path) as database:
+        first, second = Turns(database).unfinished()
+        assert (first.turn.recipients, first.turn.send_when) == ((("console", "owner"),), SendWhen.ALWAYS)
+        assert (second.turn.recipients, second.turn.send_when) == ((), SendWhen.SOMETHING_TO_SAY)
+        assert (second.turn.limits, second.turn.timezone, second.attempt) == (Limits(), "UTC", 1)
+        assert database.row("PRAGMA foreign_key_check") is None
 
 
 def test_remembering_the_same_value_again_writes_nothing(path: Path) -> None:

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from vaultloop.model.conversation import Outcome, Trigger, Turn
+from vaultloop.model.conversation import Limits, Outcome, SendWhen, Trigger, Turn
 from vaultloop.state.database import Database
 from vaultloop.state.turns import Turns, TurnState, insert_turn
 
@@ -32,16 +32,28 @@ def turn(name: str = "a", *, conversation: str = "console/owner") -> Turn:
         scope="owner",
         trigger=Trigger("message", "console"),
         prompt="hello",
-        reply_to=HERE,
+        recipients=(HERE,),
     )
 
 
 def test_a_turn_is_read_as_it_was_queued(turns: Turns) -> None:
-    silent = replace(turn("b"), reply_to=None)
-    assert turns.add(turn(), NOW)
-    assert turns.add(silent, NOW)
-    assert [record.turn for record in turns.unfinished()] == [turn(), silent]
+    silent = replace(turn("b"), recipients=())
+    loud = replace(
+        turn("c"),
+        recipients=(("telegram", "-100"), HERE, ("console", "-1")),
+        send_when=SendWhen.FAILURE,
+        limits=Limits(timedelta(minutes=1.5), 0.25, 3),
+        timezone="Europe/Berlin",
+    )
+    for each in (turn(), silent, loud):
+        assert turns.add(each, NOW)
+    assert [record.turn for record in turns.unfinished()] == [turn(), silent, loud]
     assert turns.unfinished()[0].state is TurnState.QUEUED
+
+
+def test_who_is_named_twice_hears_once(turns: Turns) -> None:
+    turns.add(replace(turn(), recipients=(HERE, ("console", "-1"), HERE)), NOW)
+    assert turns.unfinished()[0].turn.recipients == (HERE, ("console", "-1"))
 
 
 def test_there_is_one_turn_a_key(turns: Turns) -> None:
@@ -129,3 +141,47 @@ def test_only_what_did_not_end_well_and_was_not_run_again_may_be_retried(turns: 
     turns.add(replace(turn(), id="again", key="key-c#2"), NOW)
     assert [record.id for record in turns.retryable(HERE)] == ["id-a"]
     assert turns.retryable(("console", "another")) == []
+
+
+def test_each_recipient_may_retry_what_did_not_end_well(turns: Turns) -> None:
+    turns.add(replace(turn(), recipients=(("console", "-1"), HERE)), NOW)
+    turns.end("id-a", Outcome.FAILED, NOW)
+    assert [record.id for record in turns.retryable(HERE)] == ["id-a"]
+    assert [record.id for record in turns.retryable(("console", "-1"))] == ["id-a"]
+
+
+def test_a_turn_that_is_tried_again_waits_in_the_queue_with_the_reason(turns: Turns) -> None:
+    turns.add(turn(), NOW)
+    turns.begin("id-a", policy="p", base="b", view="/v", now=NOW)
+    turns.mark_acted("id-a")
+    turns.account("id-a", model="m", cost_usd=0.25)
+    turns.retry("id-a", "The model was busy.", NOW + timedelta(minutes=1))
+    (record,) = turns.unfinished()
+    assert (record.state, record.attempt, record.detail) == (TurnState.QUEUED, 2, "The model was busy.")
+    assert record.not_before == NOW + timedelta(minutes=1)
+    assert (record.view, record.acted) == (None, False)
+    turns.begin("id-a", policy="p", base="b", view="/w", now=NOW)
+    turns.account("id-a", model="m", cost_usd=0.5)
+    (record,) = turns.unfinished()
+    assert (record.attempt, record.not_before, record.cost_usd) == (2, None, 0.75)
+
+
+def test_a_turn_that_ended_waits_for_nothing(turns: Turns) -> None:
+    turns.add(turn(), NOW)
+    turns.retry("id-a", "The model was busy.", NOW + timedelta(minutes=1))
+    turns.end("id-a", Outcome.CANCELLED, NOW)
+    record = turns.get("id-a")
+    assert record is not None
+    assert (record.not_before, record.attempt) == (None, 2)
+
+
+def test_the_last_run_that_was_done_is_found_behind_those_that_were_not(turns: Turns) -> None:
+    assert turns.last_done("console/owner") is None
+    for name, outcome in (("a", Outcome.DONE), ("b", Outcome.DONE), ("c", Outcome.FAILED)):
+        turns.add(turn(name), NOW)
+        turns.end(f"id-{name}", outcome, NOW)
+    turns.add(turn("d"), NOW)
+    last = turns.last_done("console/owner")
+    assert last is not None
+    assert last.id == "id-b"
+    assert turns.last_done("console/another") is None

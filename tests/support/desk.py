@@ -5,14 +5,14 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import Clock, VirtualClock
-from vaultloop.model.cell import Cell, Result, Run, Runner, Task, ToolUse
+from vaultloop.model.cell import Cell, Result, Run, Runner, Task, ToolUse, Transcript
 from vaultloop.model.component import Channel
 from vaultloop.model.conversation import AgentDefaults, Message, Reply, Trigger, Turn
 from vaultloop.model.errors import Denied
@@ -36,6 +36,7 @@ OWNER = Policy(
     can_write=("**",),
     instructions="Be kind.",
 )
+FAMILY = replace(OWNER, scope="family", audience=Audience.GROUP, chats=("-1",), people=("anna", "ben"))
 NOTES = {"Garden.md": "# Garden\n\n- [ ] water the roses\n", "Inbox.md": "# Inbox\n"}
 
 
@@ -101,8 +102,16 @@ class ScriptedRun:
     def uses(self, name: str, *, reads_only: bool = False) -> None:
         self._events.put_nowait(ToolUse(name, reads_only))
 
-    def ends(self, text: str = "Done.", *, ok: bool = True, cost_usd: float = 0.0) -> None:
-        self._events.put_nowait(Result(ok=ok, text=text, cost_usd=cost_usd, model="scripted"))
+    def ends(self, text: str = "Done.", *, ok: bool = True, cost_usd: float = 0.0, **more: Any) -> None:
+        """End with this result; `more` are further fields of it."""
+        self._events.put_nowait(Result(ok=ok, text=text, cost_usd=cost_usd, model="scripted", **more))
+
+    def remembers(self, content: str, *, spent_usd: float = 0.0) -> Transcript:
+        """Leave a transcript in its home, as an agent program does."""
+        file = self.cell.home / ".agent/projects/here.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        return Transcript("name-of-the-program", file, spent_usd)
 
     def write(self, path: str, text: str) -> None:
         target = self.cell.view / path

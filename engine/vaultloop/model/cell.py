@@ -62,6 +62,21 @@ class CellLauncher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Transcript:
+    """What an agent program remembers of a conversation, in its own format.
+
+    Attributes:
+        id: the program's own name for it.
+        file: where it lies; in the home or scratch folder of a cell it lasts only as long as the cell.
+        spent_usd: what the conversation had cost in all when it ended.
+    """
+
+    id: str
+    file: Path
+    spent_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What a runner is asked to do.
 
@@ -69,13 +84,15 @@ class Task:
         prompt: what the person or the schedule says.
         instructions: appended to the agent's system prompt: scope, rules and the vault's CLAUDE files.
         session: id of the session.
-        resume: the conversation's earlier transcript id, where it continues.
+        resume: the conversation's transcript, where it continues.
+        keep_transcript: whether the result is to name the transcript of this run.
     """
 
     session: str
     prompt: str
     instructions: str
-    resume: str | None = None
+    resume: Transcript | None = None
+    keep_transcript: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,10 @@ class Result:
     Attributes:
         ok: there is an answer; false when `text` is the runner's complaint.
         cost_usd: of this run alone; 0 for programs that cost nothing.
+        transcript: what was asked for with `keep_transcript`; its file lies in the cell.
+        resumable: false where it ended because the program could not use the transcript of its task.
+        retryable: whether another try may do better than one that is not `ok`; false for a bad key, an
+            unknown model, a budget or a number of steps that is used up, a refusal.
     """
 
     ok: bool
@@ -101,6 +122,9 @@ class Result:
     model: str = ""
     steps: int = 0
     usage: Mapping[str, int] = field(default_factory=dict)
+    transcript: Transcript | None = None
+    resumable: bool = True
+    retryable: bool = True
 
 
 class Run(Protocol):

@@ -2,12 +2,15 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
 OWNER = "owner"
 ANYONE = "anyone"
+
+# Where a reply goes: a channel and a chat of it.
+Address = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,33 @@ class Trigger:
         return f"{self.kind} {self.name}"
 
 
+# What an agent answers that has nothing to report; told to it where silence is wanted.
+NOTHING_TO_SAY = "NOTHING TO SAY"
+
+
+class SendWhen(StrEnum):
+    """When the recipients of a turn hear of its end."""
+
+    SOMETHING_TO_SAY = "something-to-say"
+    ALWAYS = "always"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one turn may use up: it only ever narrows what its scope says.
+
+    Attributes:
+        stop_after: the longest that one run may take.
+        budget_usd: the most that one run may cost.
+        retries: how often a failed run is tried again.
+    """
+
+    stop_after: timedelta | None = None
+    budget_usd: float | None = None
+    retries: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Work for one session.
@@ -56,7 +86,8 @@ class Turn:
         key: what it answers, `console/owner/17` or `cron/<uid>/2026-11-22T07:00`: there is one turn per key.
         conversation: turns of one conversation run one after the other, in the order of their making.
         scope: the scope that governs it, by name; the policy is compiled when it starts.
-        reply_to: channel and chat that hear the answer, or None for work that only leaves a commit.
+        recipients: who hears how it ended; nobody for work that only leaves a commit.
+        timezone: the clock in which its prompt is told when its last run was.
     """
 
     id: str
@@ -65,7 +96,10 @@ class Turn:
     scope: str
     trigger: Trigger
     prompt: str
-    reply_to: tuple[str, str] | None = None
+    recipients: tuple[Address, ...] = ()
+    send_when: SendWhen = SendWhen.ALWAYS
+    limits: Limits = Limits()
+    timezone: str = "UTC"
 
 
 def new_turn_id(now: datetime) -> str:

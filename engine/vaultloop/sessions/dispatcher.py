@@ -1,56 +1,34 @@
-"""The dispatcher: every message once into the inbox, every turn once to an outcome, in order, within limits.
+"""The dispatcher: every message once into the inbox, and from there to what becomes of it.
 
-It acts on the records, never on events: a bell says that there may be something to start, and the look that
-follows reads the queue from the database. What a crash leaves behind is therefore found by the first look.
+Here a message is admitted or refused, carried out as a command, or handed to the bursts; bursts make turns,
+and the queue brings turns to their outcomes.
 """
 
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
-from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import sleep
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.component import Channel
-from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Trigger, Turn, new_turn_id
-from vaultloop.model.errors import Denied, Retry, Stalled
+from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Turn, new_turn_id
+from vaultloop.model.errors import Denied, Retry
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions import commands
+from vaultloop.sessions.bursts import Bursts
 from vaultloop.sessions.courier import Courier
 from vaultloop.sessions.publication import restore
-from vaultloop.sessions.services import Services
-from vaultloop.sessions.session import Session
+from vaultloop.sessions.queue import Queue, persistently
+from vaultloop.sessions.services import FIRST_PAUSE, Services
 from vaultloop.state.inbox import Fate, answer_key
 from vaultloop.state.turns import TurnRecord, TurnState
 
 log = logging.getLogger(__name__)
-
-# How long what could not be recorded waits for the next try (seconds): the first time, and at most.
-FIRST_PAUSE = 5.0
-LONGEST_PAUSE = 300.0
-
-
-@dataclass(slots=True)
-class Burst:
-    """Messages of one person that become one turn, and the timer that makes it."""
-
-    scope: str
-    messages: list[Message] = field(default_factory=list)
-    timer: asyncio.Task[None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """A session that is running in this process."""
-
-    session: Session
-    task: asyncio.Task[None]
-    record: TurnRecord
 
 
 class Dispatcher:
@@ -81,14 +59,10 @@ class Dispatcher:
         self._answers = commands.Answers(
             status=status, crons=crons, cancel=self._cancel_here, retry=self._retry
         )
-        self._channels = channels
-        self._defaults = AgentDefaults()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._queue_bell = Bell()
-        self._active: dict[str, Active] = {}
-        self._bursts: dict[str, Burst] = {}
-        self._waiters: dict[str, asyncio.Future[None]] = {}
+        self._queue = Queue(self._services, self._spawn)
+        self._bursts = Bursts(self._services, channels, self._spawn, on_turn=self._queue.ring)
         self._begun = False
 
     # Lifetime
@@ -96,13 +70,14 @@ class Dispatcher:
     async def __aenter__(self) -> Self:
         await self._recover()
         await self._group.__aenter__()
-        self._spawn(self._look_when_rung(), "queue of turns")
+        self._spawn(self._queue.run(), "queue of turns")
         self._spawn(self._courier.run(), "courier of replies")
         return self
 
     async def __aexit__(self, *exc: Any) -> None:
         # Sessions that run are cut off; the record says how far they got, and the next start goes on.
         self._begun = False
+        self._queue.close()
         for task in list(self._tasks):
             task.cancel()
         await self._group.__aexit__(*exc)
@@ -114,14 +89,18 @@ class Dispatcher:
         self._begun = True
         for message in self._inbox.waiting():
             self._dispatch(message)
-        self._queue_bell.ring()
+        self._queue.begin()
+
+    async def wind_down(self) -> None:
+        """Start no more sessions, and give those that run a short time; messages are still taken."""
+        await self._queue.wind_down()
 
     async def _recover(self) -> None:
         for record in self._turns.unfinished():
             if record.state is TurnState.RUNNING:
                 # Where it cannot be recorded now, the session does it when its turn comes.
                 with suppress(sqlite3.OperationalError):
-                    await self._session(record.id).recover()
+                    await self._queue.session(record.id).recover()
         unpublished = (r for r in self._turns.unfinished() if r.state is not TurnState.PUBLISHED)
         in_use = {record.view for record in unpublished if record.view}
         await asyncio.to_thread(self._services.views.sweep, in_use, self._clock.now())
@@ -137,8 +116,7 @@ class Dispatcher:
 
     def configure(self, defaults: AgentDefaults) -> None:
         """Sessions that start from now on follow `defaults`."""
-        self._defaults = defaults
-        self._queue_bell.ring()
+        self._queue.configure(defaults)
 
     async def receive(self, message: Message) -> None:
         """Take `message` durably and act on it. The same message twice is taken once.
@@ -161,22 +139,14 @@ class Dispatcher:
         if self._turns.add(turn, self._clock.now()):
             reached(Failpoint.TURN_QUEUED)
         # Also if it is known: somebody may have queued it in a transaction of theirs.
-        self._queue_bell.ring()
+        self._queue.ring()
 
     async def cancel(self, key: str, outcome: Outcome) -> None:
         """End the turn with this key if it has not ended, with `outcome`; returns when it is gone.
 
         A turn whose agent has answered is published all the same: what is said is said.
         """
-        record = self._turns.by_key(key)
-        if record is None or record.state is TurnState.ENDED:
-            return
-        if active := self._active.get(record.id):
-            active.session.stop(outcome)
-            await asyncio.wait([active.task])
-        elif record.state is TurnState.QUEUED:
-            await self._session(record.id).give_up(outcome)
-            self._ended(record.id)
+        await self._queue.cancel(key, outcome)
 
     def unfinished(self, conversation: str) -> int:
         """How many turns of a conversation are queued or running."""
@@ -192,14 +162,7 @@ class Dispatcher:
         Raises:
             Stalled: there is no such turn.
         """
-        while True:
-            record = self._turns.get(turn_id)
-            if record is None:
-                raise Stalled(f"There is no session {turn_id}.", cure="`vaultloop sessions` lists them.")
-            if record.state is TurnState.ENDED:
-                return record
-            waiter = self._waiters.setdefault(turn_id, asyncio.get_running_loop().create_future())
-            await asyncio.shield(waiter)
+        return await self._queue.ended(turn_id)
 
     async def restore(self, session: str) -> str:
         """Publish what was kept of a session; says what came of it.
@@ -231,11 +194,11 @@ class Dispatcher:
         if name := commands.command_in(message.text):
             self._command(name, message, policy)
         else:
-            self._collect(message, policy)
+            self._bursts.add(message, policy)
 
     def _command(self, name: str, message: Message, policy: Policy) -> None:
         # What was said before the command comes before it.
-        self._flush(message.conversation)
+        self._bursts.flush(message.conversation)
         try:
             with self._services.database.transaction():
                 self._answer(message, Fate.COMMAND, commands.answer(name, message, policy, self._answers))
@@ -254,65 +217,6 @@ class Dispatcher:
                 self._outbox.put(reply, self._clock.now())
         self._courier.offer()
 
-    def _collect(self, message: Message, policy: Policy) -> None:
-        """Put a message to those that came just before it, or make a turn of it at once."""
-        conversation = message.conversation
-        channel = self._channels.get(message.channel)
-        seconds = channel.coalesce if channel else 0.0
-        burst = self._bursts.get(conversation)
-        if burst and (burst.scope, burst.messages[0].person) != (policy.scope, message.person):
-            self._flush(conversation)
-            burst = None
-        if burst is None:
-            burst = self._bursts[conversation] = Burst(policy.scope)
-        burst.messages.append(message)
-        if seconds <= 0:
-            self._flush(conversation)
-            return
-        if burst.timer:
-            burst.timer.cancel()
-        burst.timer = self._spawn(self._flush_after(seconds, conversation), f"burst in {message.channel}")
-
-    async def _flush_after(self, seconds: float, conversation: str) -> None:
-        await sleep(self._clock, seconds)
-        burst = self._bursts.get(conversation)
-        if burst:
-            burst.timer = None
-        self._flush(conversation)
-
-    def _flush(self, conversation: str) -> None:
-        """Make the turn of the messages that were collected, if there are any."""
-        burst = self._bursts.pop(conversation, None)
-        if burst is None:
-            return
-        if burst.timer:
-            burst.timer.cancel()
-        try:
-            self._queue(conversation, burst)
-        except sqlite3.OperationalError as error:
-            # They stay together, and are joined by what is said meanwhile.
-            log.error("a message cannot become a turn (%s); next try in %.0f s", error, FIRST_PAUSE)
-            self._bursts[conversation] = burst
-            burst.timer = self._spawn(self._flush_after(FIRST_PAUSE, conversation), "burst, once more")
-
-    def _queue(self, conversation: str, burst: Burst) -> None:
-        first, *_ = burst.messages
-        turn = Turn(
-            id=new_turn_id(self._clock.now()),
-            key=first.key,
-            conversation=conversation,
-            scope=burst.scope,
-            trigger=Trigger("message", first.channel),
-            prompt="\n".join(message.text for message in burst.messages),
-            reply_to=(first.channel, first.chat),
-        )
-        with self._services.database.transaction():
-            self._turns.add(turn, self._clock.now())
-            for message in burst.messages:
-                self._inbox.settle(message, Fate.TURN, turn.id)
-        reached(Failpoint.TURN_QUEUED)
-        self._queue_bell.ring()
-
     # Commands that act
 
     def _cancel_here(self, message: Message, policy: Policy) -> str:
@@ -320,7 +224,7 @@ class Dispatcher:
         waiting = [record for record in here if record.state in (TurnState.QUEUED, TurnState.RUNNING)]
         for record in waiting:
             cancel = partial(self.cancel, record.turn.key, Outcome.CANCELLED)
-            self._spawn(self._persistently("/cancel", cancel), "cancel")
+            self._spawn(persistently("/cancel", cancel, self._clock), "cancel")
         if not waiting:
             return "Nothing is running for this chat."
         return "Cancelling what runs." if len(waiting) == 1 else f"Cancelling {len(waiting)} turns."
@@ -333,79 +237,13 @@ class Dispatcher:
             return "There is nothing to run again."
         key = self._turns.next_key(record.turn.key)
         self._turns.add(replace(record.turn, id=new_turn_id(self._clock.now()), key=key), self._clock.now())
-        self._queue_bell.ring()
+        self._queue.ring()
         return "Running it again."
-
-    # From turns to sessions
-
-    async def _look_when_rung(self) -> None:
-        while True:
-            await self._queue_bell.heard()
-            if self._begun:
-                await self._persistently("the queue of turns", self._look)
-
-    async def _look(self) -> None:
-        self._start_what_may_run()
-
-    async def _persistently(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work`; where it fails, because the records cannot be written say, again later.
-
-        Nothing that fails here ends the engine: the record says from where to go on.
-        """
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                await work()
-                return
-            except Exception:
-                log.exception("%s failed; next try in %.0f s", name, pause)
-                await sleep(self._clock, pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-
-    def _start_what_may_run(self) -> None:
-        """One look at the queue: the oldest turn of each idle conversation, as many as the limit allows."""
-        taken: set[str] = set()
-        for record in self._turns.unfinished():
-            conversation = record.turn.conversation
-            if conversation in taken:
-                continue
-            taken.add(conversation)
-            if record.id in self._active:
-                continue
-            if len(self._active) < self._defaults.max_sessions:
-                session = self._session(record.id)
-                task = self._spawn(self._run(session, record.id), f"session {record.id}")
-                self._active[record.id] = Active(session, task, record)
-            else:
-                self._say_that_it_waits(record)
-
-    def _session(self, turn_id: str) -> Session:
-        return Session(turn_id, self._services, self._defaults)
-
-    async def _run(self, session: Session, turn_id: str) -> None:
-        try:
-            await self._persistently(f"session {turn_id}", session.run)
-        finally:
-            del self._active[turn_id]
-            self._ended(turn_id)
-            self._queue_bell.ring()
-
-    def _ended(self, turn_id: str) -> None:
-        if waiter := self._waiters.pop(turn_id, None):
-            waiter.set_result(None)
-
-    def _say_that_it_waits(self, record: TurnRecord) -> None:
-        turn = record.turn
-        if turn.trigger.kind != "message" or turn.reply_to is None or record.state is not TurnState.QUEUED:
-            return
-        text = f"Queued: {self._defaults.max_sessions} sessions are running; this one comes next when it can."
-        if self._outbox.put(Reply(f"{turn.id}/queued", *turn.reply_to, text), self._clock.now()):
-            self._courier.offer()
 
 
 def _concerns(record: TurnRecord, message: Message, policy: Policy) -> bool:
     """Whether who speaks under `policy` may decide about a turn: it answers here, and under their scope."""
-    here = record.turn.reply_to == (message.channel, message.chat)
+    here = (message.channel, message.chat) in record.turn.recipients
     return here and (policy.audience is Audience.OWNER or record.turn.scope == policy.scope)
 
 

@@ -5,22 +5,13 @@ load nothing on its own. `@path` in a CLAUDE file imports another file, as peopl
 may not read stays out, and the text says so.
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
 from vaultloop.model.component import Contributor
 from vaultloop.model.policy import Policy
+from vaultloop.vault.context import DEEPEST_IMPORT, imports, meant
 from vaultloop.vault.files import Files
-
-# In this order: what is said later is more special.
-CONTEXT_FILES = ("CLAUDE.md", "CLAUDE.local.md")
-DEEPEST_IMPORT = 5
-
-_CODE = re.compile(
-    r"^(?P<fence>```+|~~~+).*?(?:^(?P=fence)|\Z)|(?P<ticks>`+).+?(?P=ticks)", re.DOTALL | re.MULTILINE
-)
-_IMPORT = re.compile(r"(?:^|(?<=\s))@(?P<path>(?:[^\s\\]|\\ )+)", re.MULTILINE)
+from vaultloop.vault.location import CONTEXT_FILES
 
 
 def instructions(policy: Policy, files: Files, contributors: Sequence[Contributor]) -> str:
@@ -57,10 +48,10 @@ class Context:
         yield f"Contents of {path}:\n\n{text}"
         if depth < DEEPEST_IMPORT:
             for imported in imports(text):
-                yield from self._imported(imported, path, depth + 1)
+                yield from self._imported(imported.path, path, depth + 1)
 
     def _imported(self, mentioned: str, by: str, depth: int) -> Iterator[str]:
-        found = next((path for path in _meant(mentioned, by) if self._files.entry(path)), None)
+        found = next((path for path in meant(mentioned, by) if self._files.entry(path)), None)
         if found is None or found in self._seen:
             # `@alice` names a person; what is no file is left as it is written.
             return
@@ -69,30 +60,3 @@ class Context:
         else:
             self._seen.add(found)
             yield f"{found} (imported by {by}) was left out: this session may not read it."
-
-
-def imports(text: str) -> list[str]:
-    """What `@` names in a text, in order; code is not looked at."""
-    plain = _CODE.sub(" ", text)
-    return [found["path"].replace("\\ ", " ") for found in _IMPORT.finditer(plain)]
-
-
-def _meant(mentioned: str, by: str) -> Iterator[str]:
-    """The vault paths that an import may mean: as written, then without the punctuation of its sentence."""
-    for written in dict.fromkeys((mentioned, mentioned.rstrip(".,;:!?)]}'\""))):
-        if written.startswith(("/", "~")):
-            continue
-        if (path := _joined(PurePosixPath(by).parent, written)) is not None:
-            yield path
-
-
-def _joined(folder: PurePosixPath, relative: str) -> str | None:
-    parts: list[str] = list(folder.parts)
-    for part in PurePosixPath(relative).parts:
-        if part != "..":
-            parts.append(part)
-        elif parts:
-            parts.pop()
-        else:
-            return None
-    return "/".join(parts) or None

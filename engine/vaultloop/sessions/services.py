@@ -1,12 +1,14 @@
 """What sessions work with: the parts of one engine, given to each of them; and how their log lines begin."""
 
+import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaultloop.aio.census import kill_housed
 from vaultloop.aio.clock import Clock
 from vaultloop.model.cell import Runner
 from vaultloop.model.component import Contributor, Guard
@@ -15,12 +17,20 @@ from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Inbox
 from vaultloop.state.outbox import Outbox
+from vaultloop.state.transcripts import Transcripts
 from vaultloop.state.turns import Turns
 from vaultloop.vault.debris import clear_away
 from vaultloop.vault.repository import Identity
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.sync import Sync
 from vaultloop.vault.views import Views
+
+# How long what could not be recorded waits for the next try (seconds): the first time, and at most.
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
+
+# Starts a task of this name that somebody owns.
+Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 # In whose name the engine commits for a session; who it really was, its signature says.
 AUTHOR = Identity("Vaultloop", "vaultloop@localhost")
@@ -75,6 +85,10 @@ class Services:
         return Outbox(self.database)
 
     @property
+    def transcripts(self) -> Transcripts:
+        return Transcripts(self.database, self.state.absolute() / "transcripts")
+
+    @property
     def views(self) -> Views:
         return Views(self.state)
 
@@ -84,5 +98,6 @@ class Services:
         return self.state.absolute() / "cells"
 
     def sweep_cells(self) -> None:
-        """Remove homes that a crash left behind."""
+        """Remove homes that a crash left behind, and end whoever still lives there."""
+        kill_housed(self.cells)
         clear_away(self.cells)

@@ -1,6 +1,8 @@
 """One turn, from its lease to its outcome; each step is recorded before the next one begins.
 
     queued -> (view leased) running -> (agent ended) answered -> (commit on the branch) published -> ended
+      ^                        |
+      +--- another try is due -+
 
 A turn goes on from whatever the record says, so a restart needs no other code than a start: only a run that
 was cut off is looked at first (`recover`).
@@ -8,28 +10,28 @@ was cut off is looked at first (`recover`).
 
 import asyncio
 import logging
-import secrets
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from vaultloop.aio.failpoint import Failpoint, reached
-from vaultloop.model.cell import Cell, Result, Run, Task
+from vaultloop.model.cell import Result
 from vaultloop.model.conversation import AgentDefaults, Outcome, Reply
 from vaultloop.model.errors import Denied, Stalled, VaultloopError
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.sessions import placeholders, report
+from vaultloop.sessions.attempt import Attempt, Brief, within
 from vaultloop.sessions.prompt import instructions
 from vaultloop.sessions.publication import Publication, kept_hint
 from vaultloop.sessions.services import Services, SessionLog
 from vaultloop.state.turns import TurnRecord, TurnState
-from vaultloop.vault.debris import clear_away
 from vaultloop.vault.files import Files
 from vaultloop.vault.view import View
 
-# All that a program in a cell gets of the engine's own environment.
-INHERITED = ("PATH", "LANG", "TZ")
+# How long a failed run waits for its next try: the first time, each time twice as long, and at most.
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(minutes=15)
 
 
 class Session:
@@ -41,8 +43,8 @@ class Session:
         self._turns = services.turns
         self._defaults = defaults
         self._stop: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        # What the record should say of a tool that was used, even if it could not be written.
-        self._acted = False
+        # It knows of a tool that was used even if that could not be written down.
+        self._attempt: Attempt | None = None
         extra = {"session": turn_id, "confinement": services.confinement}
         self._log = SessionLog(logging.getLogger(__name__), extra)
 
@@ -52,7 +54,7 @@ class Session:
             self._stop.set_result(outcome)
 
     async def run(self) -> None:
-        """Bring the turn to its outcome from wherever it is.
+        """Bring the turn to its outcome from wherever it is, or to where it waits for its next try.
 
         Raises:
             sqlite3.OperationalError: the records cannot be written now; call it again later.
@@ -79,7 +81,7 @@ class Session:
 
     async def recover(self) -> None:
         """Decide about a run that a crash or a stop of the engine cut off."""
-        if self._record.acted or self._acted:
+        if self._record.acted or (self._attempt and self._attempt.acted):
             self._log.warning("was interrupted and may have acted: not run again by itself")
             await self.give_up(Outcome.INTERRUPTED)
         else:
@@ -100,22 +102,56 @@ class Session:
         except Denied as error:
             self._end(Outcome.REFUSED, str(error), str(error))
             return
-        view, told = await self._lease(policy)
-        reached(Failpoint.VIEW_LEASED)
+        # Before the view is made, which takes the shorter the less changed: turns begin in their order.
         now = self._services.clock.now()
+        brief = await self._briefed(policy)
+        view = brief.view
+        reached(Failpoint.VIEW_LEASED)
         self._turns.begin(self._id, policy=policy.id, base=view.revision, view=str(view.home), now=now)
         reached(Failpoint.SESSION_STARTED)
         self._log.info("started for %s under scope %s", self._record.turn.trigger, policy.scope)
-        match await self._ask(policy, view, told):
+        runner = self._services.runner(self._defaults)
+        self._attempt = Attempt(brief, runner, self._services, self._stop, self._log)
+        match await self._attempt.ending():
             case Outcome() as outcome:
                 await self.give_up(outcome)
             case Result(ok=True) as result:
-                self._turns.answer(self._id, result.text)
-                reached(Failpoint.ANSWER_RECORDED)
+                self._answered(result, self._attempt, brief)
             case result:
-                # What a program complains of is for the owner; strangers only hear that it failed.
-                told_all = policy.audience in (Audience.OWNER, Audience.CRON)
-                await self.give_up(Outcome.FAILED, result.text, said=result.text if told_all else "")
+                await self._failed(result, policy)
+
+    def _answered(self, result: Result, attempt: Attempt, brief: Brief) -> None:
+        """Keep the answer, and what the conversation will remember of it, both or none."""
+        conversation, transcripts = brief.turn.conversation, self._services.transcripts
+        with self._services.database.transaction():
+            self._turns.answer(self._id, result.text)
+            if attempt.forgets or not brief.goes_on:
+                transcripts.forget(conversation)
+            elif attempt.transcript:
+                transcripts.keep(conversation, brief.policy_id, attempt.transcript)
+        reached(Failpoint.ANSWER_RECORDED)
+        with suppress(OSError):
+            transcripts.tidy(conversation)
+
+    async def _failed(self, result: Result, policy: Policy) -> None:
+        record = self._record
+        if result.retryable and record.attempt <= record.turn.limits.retries and _can_pay(record, policy):
+            await self._try_again_later(record, result.text)
+            return
+        # What a program complains of is for the owner; strangers only hear that it failed.
+        told_all = policy.audience in (Audience.OWNER, Audience.CRON)
+        await self.give_up(Outcome.FAILED, result.text, said=result.text if told_all else "")
+
+    async def _try_again_later(self, record: TurnRecord, why: str) -> None:
+        """Back into the queue; what this try did in its view goes with the view."""
+        not_before = self._services.clock.now() + wait_after(record.attempt)
+        detail = report.of_failed_try(record, not_before, why)
+        self._turns.retry(self._id, detail, not_before)
+        reached(Failpoint.RETRY_RECORDED)
+        self._log.warning("%s", detail)
+        with suppress(OSError):
+            # No record names it any more: if it cannot be used again, a sweep takes it away.
+            await asyncio.to_thread(self._give_back, record)
 
     def _admitted(self) -> Policy:
         """The policy of the turn, if everybody who asked may still ask."""
@@ -125,82 +161,34 @@ class Session:
                 raise Denied("The scope of this chat changed after this was asked. Ask again.")
         return self._services.guard.policy(record.turn.scope)
 
-    async def _lease(self, policy: Policy) -> tuple[View, str]:
-        """A view of the newest revision, and what its session is told."""
-        services, sync = self._services, self._services.sync
+    async def _briefed(self, policy: Policy) -> Brief:
+        """A view of the newest revision, and what its session is asked and told."""
+        services, sync, record = self._services, self._services.sync, self._record
+        turn = record.turn
+        last = self._turns.last_done(turn.conversation) if placeholders.are_in(turn) else None
 
-        def newest() -> tuple[Files, str]:
+        def newest() -> tuple[Files, str, str]:
             head = sync.repository.head
             if head is None:
                 raise Stalled("The vault is empty.", cure="Commit a note, or run `vaultloop init`.")
             files = sync.repository.files(head)
-            return files, instructions(policy, files, services.contributors)
+            told = instructions(policy, files, services.contributors)
+            return files, told, placeholders.filled(turn, last, policy, sync.repository, head)
 
-        files, told = await sync.git(newest)
+        files, told, prompt = await sync.git(newest)
         # Not in the git thread: it takes long, and others wait there to publish.
-        return await asyncio.to_thread(services.views.lease, files, policy, sync.git_from_thread), told
-
-    async def _ask(self, policy: Policy, view: View, told: str) -> Result | Outcome:
-        runner = self._services.runner(self._defaults)
-        task = Task(session=self._id, prompt=self._record.turn.prompt, instructions=told)
-        if self._stop.done():
-            return self._stop.result()
-        if not runner.reports_tool_use:
-            # Before the start: once it runs, nobody can tell any more what it did.
-            self._turns.mark_acted(self._id)
-        try:
-            with self._cell(view, policy) as cell:
-                async with runner.spawn(task, cell) as run:
-                    reached(Failpoint.PROCESS_SPAWNED)
-                    self._log.debug("runs as process %d", run.pid)
-                    ending = await self._attend(run, policy)
-        except Stalled as error:
-            return Result(ok=False, text=str(error))
-        reached(Failpoint.PROCESS_ENDED)
-        return ending
-
-    async def _attend(self, run: Run, policy: Policy) -> Result | Outcome:
-        """Follow a run until it ends, somebody stops it, or its time is up."""
-        clock = self._services.clock
-        following = asyncio.create_task(self._follow(run), name=f"events of session {self._id}")
-        limit = asyncio.create_task(clock.sleep_until(clock.now() + policy.stop_after), name="stop-after")
-        try:
-            ends: set[asyncio.Future[Any]] = {following, limit, self._stop}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if following.done():
-                return following.result()
-            outcome = self._stop.result() if self._stop.done() else Outcome.TIMED_OUT
-            self._log.info("is stopped: %s", outcome)
-            await run.interrupt()
-            return outcome
-        finally:
-            for task in (following, limit):
-                task.cancel()
-            await asyncio.gather(following, limit, return_exceptions=True)
-
-    async def _follow(self, run: Run) -> Result:
-        async for use in run.events():
-            if not use.reads_only:
-                self._acted = True
-                self._turns.mark_acted(self._id)
-        result = await run.result()
-        self._turns.account(self._id, model=result.model, cost_usd=result.cost_usd)
-        return result
-
-    @contextmanager
-    def _cell(self, view: View, policy: Policy) -> Iterator[Cell]:
-        """A home and a scratch folder that nothing else ever uses, and next to nothing of our environment."""
-        services = self._services
-        place = services.cells / secrets.token_urlsafe(18)
-        home, scratch = place / "home", place / "tmp"
-        for folder in (home, scratch):
-            folder.mkdir(mode=0o700, parents=True)
-        inherited = {name: services.environment[name] for name in INHERITED if name in services.environment}
-        environment = {"LANG": "C.UTF-8", **inherited, "HOME": str(home), "TMPDIR": str(scratch)}
-        try:
-            yield Cell(view.folder, home, scratch, environment, policy)
-        finally:
-            clear_away(place)
+        view = await asyncio.to_thread(services.views.lease, files, policy, sync.git_from_thread)
+        goes_on = turn.trigger.kind == "message" and policy.conversation == "continue"
+        return Brief(
+            turn=turn,
+            policy=within(policy, turn.limits, record.cost_usd),
+            policy_id=policy.id,
+            view=view,
+            prompt=prompt,
+            instructions=report.joined(told, report.silence(turn)),
+            goes_on=goes_on,
+            resume=services.transcripts.find(turn.conversation, policy.id) if goes_on else None,
+        )
 
     # From answered to ended
 
@@ -215,14 +203,12 @@ class Session:
         reached(Failpoint.PUBLISH_RECORDED)
         with suppress(OSError):
             # What is published is published: if its folder cannot be used again, a sweep takes it away.
-            await asyncio.to_thread(self._services.views.give_back, view, record.turn.scope)
+            await asyncio.to_thread(self._give_back, record)
 
     def _finish(self) -> None:
         record = self._record
-        text = record.told
-        if not text and record.turn.trigger.kind == "message":
-            text = "Done. (There was nothing to say.)"
-        self._end(Outcome.DONE, text, record.detail)
+        detail = report.joined(record.detail, report.tries(record))
+        self._end(Outcome.DONE, report.of_success(record), detail)
 
     async def give_up(self, outcome: Outcome, why: str = "", *, said: str | None = None) -> None:
         """End it without publishing; what it wrote is kept for a while.
@@ -231,11 +217,11 @@ class Session:
         """
         record = self._record
         hint = kept_hint(record.id) if await self._set_aside(record) else ""
-        told = (why if said is None else said) or _SENTENCES[outcome]
-        # An answer that is there is told, after what came of it.
-        text = "\n\n".join(part for part in (f"{told} {hint}".strip(), record.reply) if part)
-        detail = f"{why or _SENTENCES[outcome]} {hint}".strip()
-        self._end(outcome, "" if outcome is Outcome.REPLACED else text, detail)
+        told = (why if said is None else said) or report.SENTENCES[outcome]
+        detail = why or report.SENTENCES[outcome]
+        more = " ".join(part for part in (report.tries(record), hint) if part)
+        text = report.of_failure(record, outcome, f"{told} {more}".strip())
+        self._end(outcome, text, f"{detail} {more}".strip())
 
     async def _set_aside(self, record: TurnRecord) -> bool:
         """Keep the view of a session that is not published; whether there is anything in it to publish."""
@@ -247,13 +233,17 @@ class Session:
         try:
             changed = bool(await asyncio.to_thread(view.changes))
             if not changed:
-                await asyncio.to_thread(views.give_back, view, record.turn.scope)
+                await asyncio.to_thread(self._give_back, record)
                 return False
         except Exception:
             # Whatever a session left there, its turn gets an outcome; a human may still look at the folder.
             self._log.exception("what it left cannot be read")
             changed = False
         return await asyncio.to_thread(self._keep, view) and changed
+
+    def _give_back(self, record: TurnRecord) -> None:
+        if view := self._services.views.reopen(Path(record.view or "")):
+            self._services.views.give_back(view, record.turn.scope)
 
     def _keep(self, view: View) -> bool:
         try:
@@ -267,8 +257,10 @@ class Session:
         """The outcome and the last word, both or none."""
         now = self._services.clock.now()
         with self._services.database.transaction():
-            if (chat := self._record.turn.reply_to) and text:
-                self._services.outbox.put(Reply(self._id, *chat, text), now)
+            for place, address in enumerate(self._record.turn.recipients if text else ()):
+                # The first one's key says which messages it answers (`Inbox.answered_by`).
+                key = "/".join((self._id, *address)) if place else self._id
+                self._services.outbox.put(Reply(key, *address, text), now)
                 reached(Failpoint.REPLY_QUEUED)
             self._turns.end(self._id, outcome, now, detail)
         reached(Failpoint.OUTCOME_RECORDED)
@@ -276,10 +268,13 @@ class Session:
         self._services.on_owed()
 
 
-_SENTENCES = {
-    Outcome.FAILED: "That did not work.",
-    Outcome.INTERRUPTED: "The engine was stopped while it worked on this. Send /retry to run it again.",
-    Outcome.CANCELLED: "Cancelled.",
-    Outcome.TIMED_OUT: "It took longer than `stop-after` allows and was stopped.",
-    Outcome.REPLACED: "A newer run took its place.",
-}
+def _can_pay(record: TurnRecord, policy: Policy) -> bool:
+    """Whether the tries of a turn have left anything of its budget."""
+    left = within(policy, record.turn.limits, record.cost_usd).budget_usd_per_run
+    return left is None or left > 0
+
+
+def wait_after(attempt: int) -> timedelta:
+    """How long the next try waits after this one, counted from 1, has failed."""
+    # Sixteen times is beyond the longest wait already.
+    return min(FIRST_WAIT * (1 << min(attempt - 1, 4)), LONGEST_WAIT)

@@ -76,6 +76,39 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX last_good_uid ON last_good (kind, uid);
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE recipients (          -- who hears how a turn ended
+        channel TEXT NOT NULL, chat TEXT NOT NULL,
+        turn INTEGER NOT NULL REFERENCES turns (number),
+        position INTEGER NOT NULL,     -- the order in which the turn names them
+        PRIMARY KEY (channel, chat, turn)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX recipients_of_turn ON recipients (turn, position);
+    INSERT INTO recipients
+        SELECT reply_channel, reply_chat, number, 0 FROM turns WHERE reply_channel IS NOT NULL;
+    ALTER TABLE turns DROP COLUMN reply_channel;
+    ALTER TABLE turns DROP COLUMN reply_chat;
+
+    ALTER TABLE turns ADD COLUMN send_when TEXT NOT NULL DEFAULT 'always';
+    UPDATE turns SET send_when = 'something-to-say' WHERE trigger_kind <> 'message';
+    ALTER TABLE turns ADD COLUMN stop_after REAL;       -- seconds; what the note of this work allows it
+    ALTER TABLE turns ADD COLUMN budget_usd REAL;
+    ALTER TABLE turns ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE turns ADD COLUMN timezone TEXT NOT NULL DEFAULT 'UTC';
+    ALTER TABLE turns ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE turns ADD COLUMN not_before TEXT;       -- while it is queued: when its next try may start
+
+    CREATE TABLE transcripts (         -- what goes on: the last one of each conversation
+        conversation TEXT PRIMARY KEY,
+        policy TEXT NOT NULL,          -- id; under any other policy the conversation starts afresh
+        id TEXT NOT NULL,              -- the agent program's own name for it
+        file TEXT NOT NULL,            -- below the folder of transcripts
+        spent_usd REAL NOT NULL        -- what the conversation had cost in all at its end
+    ) STRICT;
+    """,
+    """
+    ALTER TABLE slots ADD COLUMN detail TEXT; -- why a slot has no turn, a sentence
+    """,
 )
 
 

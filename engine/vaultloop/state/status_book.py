@@ -179,10 +179,16 @@ class StatusBook:
     @property
     def attention(self) -> tuple[str, ...]:
         """Sentences that ask the owner to look: what stands still, and how to mend it."""
-        return tuple(json.loads(self._database.fact("attention") or "[]"))
+        found = (json.loads(self._database.fact(key) or "[]") for key in ("attention", "agent"))
+        return tuple(sentence for sentences in found for sentence in sentences)
 
     def record_attention(self, sentences: Iterable[str]) -> None:
+        """What the state flow has to say; it replaces what it said before."""
         self._database.remember("attention", json.dumps(list(sentences)))
+
+    def record_agent(self, sentences: Iterable[str]) -> None:
+        """What there is to say of the agent program; it replaces what was said of it before."""
+        self._database.remember("agent", json.dumps(list(sentences)))
 
     # Deletes that wait.
 

@@ -1,12 +1,13 @@
 """The record of turns: what was asked, how far it got, and the one way in which it ended."""
 
+import json
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from vaultloop.model.conversation import Outcome, Trigger, Turn
+from vaultloop.model.conversation import Address, Limits, Outcome, SendWhen, Trigger, Turn
 from vaultloop.state.database import Database
 
 
@@ -22,6 +23,12 @@ class TurnState(StrEnum):
 
 RETRYABLE = frozenset({Outcome.FAILED, Outcome.INTERRUPTED, Outcome.CANCELLED, Outcome.TIMED_OUT})
 
+# Whole turns, as `_record` reads them.
+_TURNS = (
+    "SELECT turns.*, (SELECT json_group_array(json_array(channel, chat)) FROM (SELECT channel, chat"
+    " FROM recipients WHERE turn = turns.number ORDER BY position)) AS recipients FROM turns"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
@@ -32,6 +39,8 @@ class TurnRecord:
         acted: it may have changed the world outside its view, so it is never run again by itself.
         commit: what it published, recorded before any branch moves.
         detail: why it ended as it did or what its answer should add, for people.
+        attempt: which try it is, from 1 on.
+        not_before: while it is queued for another try: when that may start.
     """
 
     turn: Turn
@@ -49,6 +58,8 @@ class TurnRecord:
     commit: str | None
     outcome: Outcome | None
     detail: str
+    attempt: int
+    not_before: datetime | None
 
     @property
     def id(self) -> str:
@@ -62,17 +73,26 @@ class TurnRecord:
 
 def insert_turn(change: sqlite3.Connection, turn: Turn, now: datetime) -> bool:
     """Queue `turn` within a transaction of the caller; false, and nothing done, if its key is known."""
-    channel, chat = turn.reply_to or (None, None)
+    limits = turn.limits
     added = change.execute(
-        "INSERT INTO turns (id, key, conversation, scope, trigger_kind, trigger_name, prompt,"
-        " reply_channel, reply_chat, state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)"
-        " ON CONFLICT (key) DO NOTHING",
+        "INSERT INTO turns (id, key, conversation, scope, trigger_kind, trigger_name, prompt, send_when,"
+        " timezone, stop_after, budget_usd, retries, state, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (key) DO NOTHING",
         (
             *(turn.id, turn.key, turn.conversation, turn.scope, turn.trigger.kind, turn.trigger.name),
-            *(turn.prompt, channel, chat, now.isoformat()),
+            *(turn.prompt, turn.send_when, turn.timezone),
+            limits.stop_after.total_seconds() if limits.stop_after is not None else None,
+            *(limits.budget_usd, limits.retries, now.isoformat()),
         ),
     )
-    return added.rowcount == 1
+    if added.rowcount != 1:
+        return False
+    # Whoever is named twice hears once.
+    change.executemany(
+        "INSERT OR IGNORE INTO recipients (turn, position, channel, chat) VALUES (?, ?, ?, ?)",
+        [(added.lastrowid, place, *address) for place, address in enumerate(turn.recipients)],
+    )
+    return True
 
 
 class Turns:
@@ -87,18 +107,17 @@ class Turns:
             return insert_turn(change, turn, now)
 
     def get(self, turn_id: str) -> TurnRecord | None:
-        row = self._database.row("SELECT * FROM turns WHERE id = ?", turn_id)
+        row = self._database.row(f"{_TURNS} WHERE id = ?", turn_id)
         return None if row is None else _record(row)
 
     def by_key(self, key: str) -> TurnRecord | None:
-        row = self._database.row("SELECT * FROM turns WHERE key = ?", key)
+        row = self._database.row(f"{_TURNS} WHERE key = ?", key)
         return None if row is None else _record(row)
 
     def unfinished(self, conversation: str | None = None) -> list[TurnRecord]:
         """What has no outcome yet, of one conversation or of all, oldest first."""
         rows = self._database.rows(
-            "SELECT * FROM turns WHERE state <> 'ended' AND (?1 IS NULL OR conversation = ?1)"
-            " ORDER BY number",
+            f"{_TURNS} WHERE state <> 'ended' AND (?1 IS NULL OR conversation = ?1) ORDER BY number",
             conversation,
         )
         return [_record(row) for row in rows]
@@ -106,20 +125,27 @@ class Turns:
     def recent(self, limit: int = 20, conversation: str | None = None) -> list[TurnRecord]:
         """The newest turns, newest first."""
         rows = self._database.rows(
-            "SELECT * FROM turns WHERE (?1 IS NULL OR conversation = ?1) ORDER BY number DESC LIMIT ?2",
+            f"{_TURNS} WHERE (?1 IS NULL OR conversation = ?1) ORDER BY number DESC LIMIT ?2",
             conversation,
             limit,
         )
         return [_record(row) for row in rows]
 
-    def retryable(self, chat: tuple[str, str]) -> list[TurnRecord]:
+    def last_done(self, conversation: str) -> TurnRecord | None:
+        """The newest turn of a conversation that ended well."""
+        row = self._database.row(
+            f"{_TURNS} WHERE conversation = ? AND outcome = 'done' ORDER BY number DESC LIMIT 1", conversation
+        )
+        return None if row is None else _record(row)
+
+    def retryable(self, chat: Address) -> list[TurnRecord]:
         """Of the last turns that answered into a chat, those that did not end well, newest first.
 
         What was run again already is not among them: it is the newer turn that counts.
         """
         rows = self._database.rows(
-            "SELECT * FROM turns WHERE reply_channel = ? AND reply_chat = ? AND state = 'ended'"
-            " ORDER BY number DESC LIMIT 10",
+            f"{_TURNS} JOIN recipients AS here ON here.turn = turns.number"
+            " WHERE here.channel = ? AND here.chat = ? AND state = 'ended' ORDER BY here.turn DESC LIMIT 10",
             *chat,
         )
         records = [record for record in map(_record, rows) if record.outcome in RETRYABLE]
@@ -140,7 +166,8 @@ class Turns:
     def begin(self, turn_id: str, *, policy: str, base: str, view: str, now: datetime) -> None:
         """A session works on it, in `view`."""
         self._change(
-            "state = 'running', policy = ?, base = ?, view = ?, acted = 0, started_at = ?",
+            "state = 'running', policy = ?, base = ?, view = ?, acted = 0, started_at = ?, not_before = NULL,"
+            " detail = NULL",
             *(policy, base, view, now.isoformat()),
             turn_id=turn_id,
         )
@@ -148,6 +175,15 @@ class Turns:
     def requeue(self, turn_id: str) -> None:
         """Its session is gone and did nothing that matters: it is run as if for the first time."""
         self._change("state = 'queued', view = NULL, base = NULL, acted = 0", turn_id=turn_id)
+
+    def retry(self, turn_id: str, why: str, not_before: datetime) -> None:
+        """This try failed: another one may start from `not_before` on."""
+        self._change(
+            "state = 'queued', view = NULL, base = NULL, acted = 0, attempt = attempt + 1, detail = ?,"
+            " not_before = ?",
+            *(why, not_before.isoformat()),
+            turn_id=turn_id,
+        )
 
     def mark_acted(self, turn_id: str) -> None:
         """From here on it may have changed the world."""
@@ -158,8 +194,8 @@ class Turns:
         self._change("state = 'answered', reply = ?", reply, turn_id=turn_id)
 
     def account(self, turn_id: str, *, model: str, cost_usd: float) -> None:
-        """What its agent cost, whether it had an answer or not."""
-        self._change("model = ?, cost_usd = ?", model, cost_usd, turn_id=turn_id)
+        """What one run of its agent cost, whether it had an answer or not; tries add up."""
+        self._change("model = ?, cost_usd = cost_usd + ?", model, cost_usd, turn_id=turn_id)
 
     def record_commit(self, turn_id: str, commit: str) -> None:
         """What it wrote is `commit`; recorded before a branch moves, so that it is never made twice."""
@@ -180,8 +216,8 @@ class Turns:
         """Give it its one outcome; false, and nothing done, if it has one."""
         with self._database.transaction() as change:
             ended = change.execute(
-                "UPDATE turns SET state = 'ended', outcome = ?, detail = ?, ended_at = ?, view = NULL"
-                " WHERE id = ? AND state <> 'ended'",
+                "UPDATE turns SET state = 'ended', outcome = ?, detail = ?, ended_at = ?, view = NULL,"
+                " not_before = NULL WHERE id = ? AND state <> 'ended'",
                 (outcome, detail, now.isoformat(), turn_id),
             )
             return ended.rowcount == 1
@@ -212,6 +248,8 @@ def _record(row: sqlite3.Row) -> TurnRecord:
         commit=row["commit"],
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         detail=row["detail"] or "",
+        attempt=row["attempt"],
+        not_before=_time(row["not_before"]),
     )
 
 
@@ -223,7 +261,14 @@ def _turn(row: sqlite3.Row) -> Turn:
         scope=row["scope"],
         trigger=Trigger(row["trigger_kind"], row["trigger_name"]),
         prompt=row["prompt"],
-        reply_to=(row["reply_channel"], row["reply_chat"]) if row["reply_channel"] else None,
+        recipients=tuple((channel, chat) for channel, chat in json.loads(row["recipients"])),
+        send_when=SendWhen(row["send_when"]),
+        limits=Limits(
+            stop_after=None if row["stop_after"] is None else timedelta(seconds=row["stop_after"]),
+            budget_usd=row["budget_usd"],
+            retries=row["retries"],
+        ),
+        timezone=row["timezone"],
     )
 
 
