@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from vaultloop.model.conversation import NOTHING_TO_SAY
 from vaultloop.runners.practice import HELP, Notes, answer
 
 
@@ -104,3 +105,13 @@ def test_several_lines_are_followed_one_after_the_other(vault: Path) -> None:
 def test_anything_else_is_answered_with_what_is_possible(vault: Path) -> None:
     assert say(vault, "help") == HELP
     assert say(vault, "Explain the world").endswith(HELP)
+
+
+def test_silence_is_chosen_where_it_is_offered_and_nothing_is_open(vault: Path) -> None:
+    offered = f"Answer with {NOTHING_TO_SAY} if there is nothing."
+    assert answer("what is open?", Notes(vault), instructions=offered).startswith("3 open tasks:")
+    (vault / "Garden.md").unlink()
+    (vault / "work/Plan.md").unlink()
+    assert answer("what is open?", Notes(vault), instructions=offered) == NOTHING_TO_SAY
+    assert answer("what is open?", Notes(vault)) == "Nothing is open."
+    assert answer("say nothing", Notes(vault)) == NOTHING_TO_SAY

@@ -1,6 +1,8 @@
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,26 @@ async def test_a_child_that_outlives_the_program_does_not_hold_up_the_session(ce
         assert await child.wait() == 0
         assert await child.complaint() == ""
     os.kill(int(lines[0]), 9)
+
+
+@asynchronous
+async def test_what_left_the_group_ends_with_the_program_whose_home_it_was_given(
+    cell: Cell, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    own = replace(cell, home=home, environment={**cell.environment, "HOME": str(home)})
+    program = (
+        "import subprocess; p = subprocess.Popen(['sleep', '1000'], start_new_session=True); print(p.pid)"
+    )
+    async with DirectLauncher().launch(python(program), own) as child:
+        lines = [line async for line in child.lines()]
+    while state_of(int(lines[0])) not in ("gone", "Z"):
+        await asyncio.sleep(0)
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "gone"

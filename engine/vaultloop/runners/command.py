@@ -2,8 +2,9 @@
 
 import asyncio
 import shlex
+import shutil
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -15,7 +16,11 @@ LONGEST_REPLY = 256 * 1024
 
 
 class CommandRunner:
-    """Runs the `command` of the defaults note."""
+    """Runs the `command` of the defaults note.
+
+    It knows nothing of models, steps and costs, so `model`, `max-steps` and `budget-usd-per-run` do not hold
+    it; `stop-after` does.
+    """
 
     name = "command"
     # Nobody knows what it does while it runs: it counts as having acted from its start on.
@@ -40,6 +45,20 @@ class CommandRunner:
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
+
+    async def shortcomings(self, environment: Mapping[str, str]) -> list[str]:
+        """What would keep the program from starting: a sentence, or none."""
+        try:
+            program, *_ = arguments(self._command)
+        except Stalled as error:
+            return [str(error)]
+        # With a path that is not absolute, it is looked for in the view, which is not there yet.
+        is_there = "/" in program and not program.startswith("/")
+        if is_there or shutil.which(program, path=environment.get("PATH")):
+            return []
+        return [
+            f"The program `{program}` of the defaults note was not found. Install it, or correct `command`."
+        ]
 
 
 def arguments(command: str) -> Sequence[str]:

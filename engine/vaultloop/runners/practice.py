@@ -5,10 +5,13 @@ and says what it did. It follows a few fixed sentences, one a line, and needs ne
 same vault and the same prompt always give the same notes.
 """
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+
+from vaultloop.model.conversation import NOTHING_TO_SAY
 
 HELP = """\
 I am the practice agent: a small program, not a model. I understand these lines:
@@ -18,11 +21,13 @@ I am the practice agent: a small program, not a model. I understand these lines:
 - note: something to remember (goes to Inbox)
 - add task water the plants (goes to Inbox; or: add task ... to Garden)
 - append a line to Garden
+- say nothing
 - help"""
 
 # Notes that steer the agent or serve as patterns: what looks like a task in them is none.
 NOT_CONTENT = ("agent", "Templates")
 INBOX = "Inbox"
+NOTHING_IS_OPEN = "Nothing is open."
 HEADING = "## Open tasks"
 # Obsidian shows no comment. Below it everything belongs to this program, above it nothing does.
 MARK = "%% gathered by the practice agent: what is below is rewritten %%"
@@ -101,7 +106,7 @@ def gather(notes: Notes, name: str) -> str:
         f"### {_link(path)}\n\n" + "\n".join(f"- [ ] {task}" for task in found)
         for path, found in tasks.items()
     ]
-    body = "\n\n".join(groups) or "Nothing is open."
+    body = "\n\n".join(groups) or NOTHING_IS_OPEN
     before = notes.read(target) or f"# {PurePosixPath(target).stem}\n"
     kept = before.partition(MARK)[0].rstrip().removesuffix(HEADING).rstrip()
     text = f"{kept}\n\n{HEADING}\n\n{MARK}\n\n{body}\n"
@@ -115,7 +120,7 @@ def what_is_open(notes: Notes) -> str:
     """List the open tasks in the reply."""
     tasks = notes.open_tasks()
     if not tasks:
-        return "Nothing is open."
+        return NOTHING_IS_OPEN
     lines = [f"- {task} ({_link(path)})" for path, found in tasks.items() for task in found]
     return f"{_counted(len(lines), 'open task')}:\n" + "\n".join(lines)
 
@@ -152,13 +157,19 @@ SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
     (r"note:\s*(?P<text>.+)", remember),
     (r"add (?:a )?task:?\s+(?P<text>.+?)(?: to (?P<name>\[\[.+?\]\]|[^\s]+))?", add_task),
     (r"append (?P<text>.+) to (?P<name>.+?)", append),
+    (r"say nothing", lambda _: NOTHING_TO_SAY),
     (r"help|/help", lambda _: HELP),
 )
 
 
-def answer(prompt: str, notes: Notes) -> str:
-    """Follow each line of `prompt` that is understood; say what is possible if none is."""
+def answer(prompt: str, notes: Notes, *, instructions: str = "") -> str:
+    """Follow each line of `prompt` that is understood; say what is possible if none is.
+
+    Where the instructions offer silence, it is chosen when nothing is open.
+    """
     done = [reply for line in prompt.splitlines() if (reply := _follow(line, notes)) is not None]
+    if set(done) == {NOTHING_IS_OPEN} and NOTHING_TO_SAY in instructions:
+        return NOTHING_TO_SAY
     if done:
         return "\n".join(done)
     return f"Thank you for your message. I cannot answer that.\n\n{HELP}"
@@ -166,7 +177,9 @@ def answer(prompt: str, notes: Notes) -> str:
 
 def main() -> int:
     """Answer the prompt on standard input, working on the notes in the current directory."""
-    print(answer(sys.stdin.read(), Notes(Path.cwd())))  # noqa: T201 - a program's answer is what it prints
+    told = os.environ.get("VAULTLOOP_INSTRUCTIONS")
+    instructions = Path(told).read_text() if told else ""
+    print(answer(sys.stdin.read(), Notes(Path.cwd()), instructions=instructions))  # noqa: T201 - a program's answer is what it prints
     return 0
 
 

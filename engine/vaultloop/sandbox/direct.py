@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from vaultloop.aio.process import Process, running
+from vaultloop.aio.census import kill_marked
+from vaultloop.aio.process import Patience, Process, running
+from vaultloop.aio.supervise import to_the_end
 from vaultloop.model.cell import Cell, Child
 from vaultloop.model.errors import Stalled
 from vaultloop.model.status import Confinement
@@ -16,6 +18,10 @@ COMPLAINT_BYTES = 4096
 # that it left behind must not hold up the session.
 LAST_WORDS = 0.5
 
+# How long a program may take to end after INT and after TERM (seconds). With the moment that its runner gives
+# it to end by itself, somebody who cancels waits for less than a second.
+PATIENCE = Patience(interrupt=0.2, terminate=0.15)
+
 
 class DirectLauncher:
     """Starts programs as plain children of the engine: UNCONFINED."""
@@ -26,12 +32,17 @@ class DirectLauncher:
     async def launch(self, command: Sequence[str], cell: Cell) -> AsyncIterator[Child]:
         """Start `command` in its view with exactly the cell's environment; leaving the block ends it.
 
+        What it started ends with it, also in a session and group of its own: the home of a cell is nobody
+        else's, so whoever was given it belongs to the cell.
+
         Raises:
             Stalled: the program cannot be started.
         """
         child: DirectChild | None = None
         try:
-            async with running(command, cwd=cell.view, environment=cell.environment) as process:
+            async with running(
+                command, cwd=cell.view, environment=cell.environment, patience=PATIENCE
+            ) as process:
                 child = DirectChild(process)
                 try:
                     yield child
@@ -44,6 +55,13 @@ class DirectLauncher:
                 f"{command[0]} cannot be started ({error.strerror}).",
                 cure="Install it, or correct `command` in the defaults note.",
             ) from error
+        finally:
+            if cell.environment.get("HOME") == str(cell.home):
+                await to_the_end(_end_the_rest(cell))
+
+
+async def _end_the_rest(cell: Cell) -> None:
+    await asyncio.to_thread(kill_marked, "HOME", str(cell.home))
 
 
 class DirectChild:
@@ -62,9 +80,8 @@ class DirectChild:
     async def write(self, data: bytes, *, last: bool = False) -> None:
         await self._process.write(data, last=last)
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        while line := await self._process.stdout.readline():
-            yield line
+    def lines(self) -> AsyncIterator[bytes]:
+        return self._process.lines()
 
     async def complaint(self) -> str:
         await asyncio.shield(self._listening)

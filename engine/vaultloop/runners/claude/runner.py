@@ -1,0 +1,244 @@
+"""The runner for the Claude Code CLI: one message in, JSON lines out.
+
+The message goes in as stream-json with `client_composed`: otherwise the CLI would expand `@path` and slash
+commands in it before the model runs, whatever tools are allowed. Permission flags are the soft layer only;
+what holds the agent in is the cell.
+"""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse, Transcript
+from vaultloop.model.errors import Stalled
+from vaultloop.runners.claude import flags, transcript, version
+from vaultloop.runners.claude.flags import DEFAULT_MODEL
+from vaultloop.runners.claude.program import ClaudeProgram
+from vaultloop.runners.claude.result import KEY_CURE, understood, without_result
+
+log = logging.getLogger(__name__)
+
+# Any one of these lets the CLI reach the model.
+CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+
+READING_TOOLS = frozenset({"Read", "Grep", "Glob", "WebFetch", "WebSearch", "TodoWrite"})
+
+_NO_KEY = "The claude runner has no key for the model."
+
+# How long an interrupted run may take to end by itself (seconds), before signals follow: it was measured to
+# say what it has cost within 0.05 s, and within 0.55 s when it has only just been started.
+INTERRUPT_PATIENCE = 0.45
+
+# How long it may live on after its result (seconds): a command that it left in the background keeps it from
+# ending at all.
+FAREWELL = 1.0
+
+
+class ClaudeRunner:
+    """Drives the CLI directly, one process a session."""
+
+    name = "claude"
+    reports_tool_use = True
+
+    def __init__(
+        self,
+        launcher: CellLauncher,
+        program: str,
+        environment: Mapping[str, str],
+        *,
+        default_model: str = DEFAULT_MODEL,
+    ) -> None:
+        """Drive `program`, a path or a name on PATH; `environment` is what it needs to reach its model."""
+        self._launcher = launcher
+        self._program = ClaudeProgram(program, launcher)
+        self._environment = environment
+        self._default_model = default_model
+
+    @asynccontextmanager
+    async def spawn(self, task: Task, cell: Cell) -> AsyncIterator[Run]:
+        """Start the CLI; leaving the block ends it and all it started.
+
+        Raises:
+            Stalled: it is missing, too old, has no credential, or may spend nothing.
+        """
+        program, _ = await self._program.proven(cell.environment)
+        if not self._secrets:
+            raise Stalled(_NO_KEY, cure=KEY_CURE)
+        if (budget := cell.policy.budget_usd_per_run) is not None and budget <= 0:
+            raise Stalled("`budget-usd-per-run` leaves nothing to spend.", cure="Raise it, or remove it.")
+        rules = cell.scratch / "instructions.md"
+        rules.write_text(task.instructions)
+        if task.resume is not None:
+            # Where it cannot be read, the CLI says that it has no such conversation.
+            with suppress(OSError):
+                await asyncio.to_thread(transcript.put, task.resume, cell.home)
+        command = [program, *flags.flags(task, cell.policy, rules, self._default_model)]
+        environment = {**cell.environment, **flags.variables(cell), **self._environment}
+        async with self._launcher.launch(command, replace(cell, environment=environment)) as child:
+            run = ClaudeRun(child, task, cell, self._secrets)
+            sending = asyncio.create_task(run.say(task.prompt), name="prompt")
+            try:
+                yield run
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+
+    async def shortcomings(self, environment: Mapping[str, str]) -> list[str]:
+        """What would keep a session from running, or what the owner should know of this CLI: sentences.
+
+        `environment` is the engine's: PATH is looked through as in a session.
+        """
+        keyless = [] if self._secrets else [f"{_NO_KEY} {KEY_CURE}"]
+        try:
+            _, found = await self._program.proven(environment)
+        except (Stalled, OSError) as error:
+            return [str(error), *keyless]
+        return [*filter(None, [version.remark(found)]), *keyless]
+
+    @property
+    def _secrets(self) -> list[str]:
+        return [value for name in CREDENTIALS if (value := self._environment.get(name))]
+
+
+class ClaudeRun:
+    """One run of the CLI. Its input stays open until the result is there, so that it can be interrupted."""
+
+    def __init__(self, child: Child, task: Task, cell: Cell, hidden: Collection[str] = ()) -> None:
+        """Follow `child`; texts in `hidden` are never repeated."""
+        self._child = child
+        self._task = task
+        self._cell = cell
+        self._hidden = hidden
+        self._answer: dict[str, Any] | None = None
+        self._model = ""
+        self._over = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    async def say(self, text: str) -> None:
+        """Hand over the message as it was written: nothing in it is expanded."""
+        message = {"role": "user", "content": text}
+        await self._send({"type": "user", "client_composed": True, "message": message})
+
+    async def events(self) -> AsyncIterator[ToolUse]:
+        lines = self._child.lines()
+        async for line in lines:
+            event = _object(line)
+            for name in self._noted(event):
+                yield ToolUse(name, reads_only=name in READING_TOOLS)
+            if event.get("type") == "result":
+                break
+        # Nothing more will be asked: the CLI ends when its input does.
+        await self._child.write(b"", last=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                async for _ in lines:
+                    pass
+        self._over.set()
+
+    async def result(self) -> Result:
+        result = await self._understood()
+        if not self._task.keep_transcript:
+            return result
+        return replace(result, transcript=await asyncio.to_thread(self._transcript, result))
+
+    async def interrupt(self) -> None:
+        """Ask it to stop; returns once it has said what it has cost, or does not listen.
+
+        Somebody must go on following its events meanwhile.
+        """
+        request = {"subtype": "interrupt"}
+        await self._send({"type": "control_request", "request_id": str(uuid.uuid4()), "request": request})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(INTERRUPT_PATIENCE):
+                await self._over.wait()
+
+    def _noted(self, event: Mapping[str, Any]) -> list[str]:
+        """Take note of an event; the tools that it says were used."""
+        match event.get("type"), event.get("subtype"):
+            case "system", "init":
+                self._model = str(event.get("model") or "")
+            case "system", "api_retry":
+                self._log_retry(event)
+            case "assistant", _:
+                return _tools(event)
+            case "result", _:
+                self._answer = dict(event)
+                self._log_denials(event)
+        return []
+
+    async def _understood(self) -> Result:
+        if self._answer is not None:
+            return understood(self._answer, self._model, spent_before=self._spent_before, hidden=self._hidden)
+        status = await self._child.wait()
+        result = without_result(status, await self._child.complaint(), self._hidden)
+        # What it cost was written down all the same, if it was not killed.
+        file = await asyncio.to_thread(transcript.found, self._cell.home, self._id)
+        spent = await asyncio.to_thread(transcript.total_cost, file) if file else 0.0
+        return replace(result, model=self._model, cost_usd=max(0.0, spent - self._spent_before))
+
+    def _transcript(self, result: Result) -> Transcript | None:
+        file = transcript.found(self._cell.home, self._id)
+        return Transcript(self._id, file, self._spent_before + result.cost_usd) if file else None
+
+    @property
+    def _id(self) -> str:
+        """The CLI's name for the conversation: it stays the same when it is resumed."""
+        resumed = self._task.resume
+        return resumed.id if resumed else flags.as_uuid(self._task.session)
+
+    @property
+    def _spent_before(self) -> float:
+        return self._task.resume.spent_usd if self._task.resume else 0.0
+
+    def _log_retry(self, event: Mapping[str, Any]) -> None:
+        seconds = float(event.get("retry_delay_ms") or 0) / 1000
+        why = event.get("error_status") or event.get("error") or "no answer"
+        log.warning(
+            "session %s: the model's API failed (%s); try %s of %s in %.1f s",
+            self._task.session,
+            why,
+            event.get("attempt"),
+            event.get("max_retries"),
+            seconds,
+            extra={"session": self._task.session},
+        )
+
+    def _log_denials(self, answer: Mapping[str, Any]) -> None:
+        denials = answer.get("permission_denials") or ()
+        if names := sorted({str(denial.get("tool_name")) for denial in denials}):
+            log.info(
+                "session %s: %d uses of tools were not allowed (%s)",
+                self._task.session,
+                len(denials),
+                ", ".join(names),
+                extra={"session": self._task.session},
+            )
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        await self._child.write(json.dumps(message).encode() + b"\n")
+
+
+def _tools(event: Mapping[str, Any]) -> list[str]:
+    content = (event.get("message") or {}).get("content")
+    blocks = content if isinstance(content, list) else []
+    return [str(block.get("name")) for block in blocks if block.get("type") == "tool_use"]
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    # A line that is no JSON object is a stray print of some child; it says nothing to us. Nor does the result
+    # of a tool, which may be long.
+    if line.startswith(b'{"type":"user"'):
+        return {}
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
