@@ -1,51 +1,243 @@
-"""`vaultloop check`: what is wrong in the vault's notes, all at once."""
+"""`vaultloop check`: what is wrong in the vault's notes, all at once, and what of it can be put right."""
 
+import gc
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaultloop.cli import output
+from vaultloop.cli import NO_VAULT
 from vaultloop.cli.options import as_json
+from vaultloop.cli.plain import counted
+
+if TYPE_CHECKING:  # `--help` waits for none of these
+    from collections.abc import Sequence
+
+    from vaultloop.model.problem import Problem
+    from vaultloop.model.resource import Kind
+    from vaultloop.vault.files import Files
+    from vaultloop.vault.fixes import Edit
+    from vaultloop.vault.inspection import Inspection
+
+
+class NoVault(click.ClickException):
+    """There are no declarations at that place."""
+
+    exit_code = NO_VAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is looked at: the vault's top folder, and the paths in it that were asked for; none: all."""
+
+    vault: Path
+    only: tuple[str, ...] = ()
+
+    def concerns(self, path: str) -> bool:
+        return not self.only or any(path == wanted or path.startswith(f"{wanted}/") for wanted in self.only)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The paths that are files."""
+        return tuple(path for path in self.only if (self.vault / path).is_file())
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told.
+
+    Attributes:
+        seen: what was looked at, in words.
+        problems: those that were asked for, as they are now.
+        fixed, edits: what `--fix` did, or would do.
+        kept: notes that were not fixed because somebody changed them meanwhile.
+    """
+
+    files: "Files"
+    seen: str
+    problems: "tuple[Problem, ...]"
+    fixed: "tuple[Problem, ...]" = ()
+    edits: "tuple[Edit, ...]" = ()
+    kept: tuple[str, ...] = ()
 
 
 @click.command(name="check")
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--fix", is_flag=True, help="Correct what is safe to correct.")
+@click.option("--diff", "--dry-run", is_flag=True, help="Show what --fix would change, and change nothing.")
+@click.option("--staged", is_flag=True, help="Check what is staged for the next commit.")
+@click.option("--strict", "--warnings-as-errors", is_flag=True, help="Fail for warnings too.")
+@click.option("-q", "--quiet", is_flag=True, help="Print problems and nothing else.")
 @as_json
-def command(path: Path | None, *, as_json: bool) -> None:
-    """Check the declarations of the vault at PATH (default: here).
+def command(
+    paths: tuple[Path, ...],
+    *,
+    fix: bool,
+    diff: bool,
+    staged: bool,
+    strict: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Check the vault around PATH (default: here), or only the notes and
+    folders of it that PATH names.
 
-    Exits 1 if there is an error; warnings alone do not count.
+    Exits 1 if there is an error; warnings alone do not count. What --fix puts
+    right is marked [*]: it never lets anybody in and never deletes text.
     """
+    # The whole command is shorter than looking for garbage would be, on its way and at its end.
+    gc.disable()
+    if staged and (fix or diff):
+        raise click.UsageError("--staged only looks; stage what `vaultloop check --fix` has corrected.")
+    if staged:
+        report = _of_staged(paths)
+    elif fix or diff:
+        report = _of_fixing(_target(paths), write=not diff)
+    else:
+        report = _of_vault(_target(paths))
+    if as_json:
+        _print_json(report, with_fixes=fix or diff)
+    else:
+        _print(report, diff=diff, quiet=quiet)
+    gc.freeze()
+    sys.exit(1 if any(problem.is_error or strict for problem in report.problems) else 0)
+
+
+# What is looked at.
+
+
+def _kinds() -> "Sequence[Kind[Any]]":
     from vaultloop.components import KINDS  # noqa: PLC0415
-    from vaultloop.vault.effort import Effort  # noqa: PLC0415
-    from vaultloop.vault.loader import Loader  # noqa: PLC0415
+
+    return KINDS
+
+
+def _target(paths: tuple[Path, ...]) -> Target:
+    from vaultloop.vault.location import top_of  # noqa: PLC0415
+
+    if not paths:
+        place = Path(os.environ.get("VAULTLOOP_FOLDER") or Path.cwd())
+        if not place.is_dir():
+            raise click.UsageError(f"{place} is not a folder")
+        return Target(top_of(place) or _no_vault(place))
+    places = [path.resolve() for path in paths]
+    tops = {top_of(place if place.is_dir() else place.parent) or _no_vault(place) for place in places}
+    if len(tops) > 1:
+        raise click.UsageError(f"{' and '.join(map(str, sorted(tops)))} are two vaults; check one at a time")
+    vault = tops.pop()
+    only = tuple(place.relative_to(vault).as_posix() for place in places)
+    return Target(vault, () if "." in only else only)
+
+
+def _no_vault(place: Path) -> Path:
+    from vaultloop.vault.location import look_alike  # noqa: PLC0415
+
+    folder = place if place.is_dir() else place.parent
+    if (other := look_alike(folder)) is not None:
+        raise NoVault(f"{folder} is no vault yet: its folder `{other}` must be named `agent`. Rename it.")
+    raise NoVault(
+        f"There is no vault at {folder}: neither it nor a folder above it holds `agent/`."
+        f" Name the vault's folder, or make one: vaultloop init {folder}"
+    )
+
+
+def _of_vault(target: Target) -> Report:
+    from vaultloop.vault.inspection import inspected  # noqa: PLC0415
     from vaultloop.vault.plain_folder import FolderFiles  # noqa: PLC0415
 
-    vault = path or Path(os.environ.get("VAULTLOOP_FOLDER") or Path.cwd())
-    if not vault.is_dir():
-        raise click.UsageError(f"{vault} is not a folder")
-    snapshot = Loader(KINDS, Effort()).load(FolderFiles(vault))
-    if as_json:
-        output.print_json({"problems": [problem.as_json() for problem in snapshot.problems]})
+    files = FolderFiles(target.vault)
+    return _report(target, files, inspected(files, _kinds, target.notes))
+
+
+def _of_fixing(target: Target, *, write: bool) -> Report:
+    from vaultloop.vault import fixes  # noqa: PLC0415
+    from vaultloop.vault.inspection import inspected  # noqa: PLC0415
+    from vaultloop.vault.plain_folder import FolderFiles  # noqa: PLC0415
+
+    mending = fixes.mended(FolderFiles(target.vault), _kinds, target.concerns, target.notes)
+    kept = fixes.write(target.vault, mending.edits) if write else ()
+    # What is really there now, whoever changed it.
+    files = FolderFiles(target.vault)
+    left = inspected(files, _kinds, target.notes) if kept or not write else mending.left
+    report = _report(target, files, left)
+    fixed = tuple(problem for problem in mending.fixed if problem.file not in kept)
+    return Report(files, report.seen, report.problems, fixed, mending.edits, kept)
+
+
+def _of_staged(paths: tuple[Path, ...]) -> Report:
+    from vaultloop.vault.effort import Effort  # noqa: PLC0415
+    from vaultloop.vault.inspection import inspected_change  # noqa: PLC0415
+    from vaultloop.vault.staged import staged  # noqa: PLC0415
+
+    if len(paths) > 1:
+        raise click.UsageError("--staged takes one folder: the vault's")
+    found = staged(paths[0] if paths else Path.cwd(), Effort())
+    inspection = inspected_change(found.before, found.after, found.changed, _kinds)
+    return Report(found.after, counted(len(found.changed), "staged file"), inspection.problems)
+
+
+def _report(target: Target, files: "Files", found: "Inspection") -> Report:
+    declarations = sum(map(target.concerns, found.declarations))
+    problems = tuple(problem for problem in found.problems if target.concerns(problem.file))
+    return Report(files, counted(declarations, "declaration"), problems)
+
+
+# How it is told.
+
+
+def _print_json(report: Report, *, with_fixes: bool) -> None:
+    from vaultloop.cli import output  # noqa: PLC0415
+
+    told: dict[str, object] = {"problems": [_json_of(problem) for problem in report.problems]}
+    if with_fixes:
+        told["fixed"] = [_json_of(problem) for problem in report.fixed]
+    output.print_json(told)
+
+
+def _json_of(problem: "Problem") -> dict[str, object]:
+    from dataclasses import asdict  # noqa: PLC0415
+
+    return {**problem.as_json(), "fix": asdict(problem.fix) if problem.fix else None}
+
+
+def _print(report: Report, *, diff: bool, quiet: bool) -> None:
+    from vaultloop.cli import problems  # noqa: PLC0415
+
+    if diff:
+        problems.show_diff("".join(edit.diff() for edit in report.edits))
     else:
-        for problem in snapshot.problems:
-            output.print_problem(problem, _source(vault / problem.file))
-        output.console.print(_summary(len(snapshot.resources), snapshot.problems, len(snapshot.errors)))
-    sys.exit(1 if snapshot.errors else 0)
+        for problem in report.problems:
+            problems.show(problem, _source(report.files, problem.file))
+            problems.tell()
+    for path in report.kept:
+        problems.tell(f"{path} was changed meanwhile and stays as it is; call this again.", to_errors=True)
+    if not quiet:
+        problems.tell(_summary(report, diff=diff), to_errors=diff)
 
 
-def _source(path: Path) -> str | None:
+def _source(files: "Files", path: str) -> str | None:
+    entry = files.entry(path)
+    if entry is None:
+        return None
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        return files.read(entry).decode("utf-8")
+    except UnicodeDecodeError:
         return None
 
 
-def _summary(resources: int, problems: tuple[object, ...], errors: int) -> str:
-    found = output.counted(resources, "declaration")
-    if not problems:
-        return f"{found}, no problems."
-    warnings = output.counted(len(problems) - errors, "warning")
-    return f"{found}, {output.counted(errors, 'error')}, {warnings}."
+def _summary(report: Report, *, diff: bool) -> str:
+    text = ""
+    if report.fixed:
+        notes = counted(len({problem.file for problem in report.fixed}), "note")
+        done = "Would fix" if diff else "Fixed"
+        text = f"{done} {counted(len(report.fixed), 'problem')} in {notes}. "
+    if not report.problems:
+        return f"{text}{report.seen}, no problems."
+    errors = sum(problem.is_error for problem in report.problems)
+    warnings = len(report.problems) - errors
+    text += f"{report.seen}, {counted(errors, 'error')}, {counted(warnings, 'warning')}"
+    fixable = sum(problem.fix is not None and problem.fix.safe for problem in report.problems)
+    return f"{text}; --fix corrects {fixable} of them [*]." if fixable and not report.fixed else f"{text}."

@@ -1,4 +1,4 @@
-"""Texts of agents, and of whoever wrote to them, on the owner's terminal."""
+"""Plain text on the owner's terminal, whoever wrote it."""
 
 import re
 
@@ -10,3 +10,8 @@ def plain(text: str) -> str:
     """`text` without anything that drives the terminal, and without what cannot be written to it."""
     text = _CONTROL.sub("", text.replace("\r\n", "\n"))
     return text.encode(errors="replace").decode()
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 note`, `2 notes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from vaultloop.cli import output
+from vaultloop.cli import output, problems
 from vaultloop.cli.engine import NotRunning, ask
 from vaultloop.cli.options import as_json, with_settings
+from vaultloop.cli.plain import counted
 from vaultloop.model.problem import Problem, Severity
 from vaultloop.settings import Settings
 
@@ -43,8 +44,8 @@ async def _plan(settings: Settings) -> Any:
 
 def _print(found: dict[str, Any]) -> None:
     for problem in found["problems"]:
-        output.print_problem(Problem(**{**problem, "severity": Severity(problem["severity"])}), None)
+        problems.show(Problem(**{**problem, "severity": Severity(problem["severity"])}), None)
     for change in found["changes"]:
         output.print_change(change)
-    summary = output.counted(len(found["changes"]), "change") if found["changes"] else "Nothing to change"
+    summary = counted(len(found["changes"]), "change") if found["changes"] else "Nothing to change"
     output.console.print(f"{summary} at {(found['revision'] or '')[:10] or 'no revision yet'}.")
