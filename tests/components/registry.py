@@ -60,12 +60,18 @@ def ground(folder: Path) -> Iterator[Ground]:
         yield Ground(database, Sessions(database), VirtualClock(NOW))
 
 
+def cron_component(given: Ground) -> CronComponent:
+    """The one component of three kinds."""
+    slots = SlotStore(given.database, given.clock)
+    return CronComponent(slots=slots, turns=given.sessions, clock=given.clock)
+
+
 MAKERS: dict[str, Callable[[Ground], Component[Any]]] = {
     "defaults": lambda given: DefaultsComponent(given.sessions),
     "scope": lambda given: ScopeComponent(owners=("100",)),
     "rule": lambda given: RuleComponent(),
-    "cron": lambda given: CronComponent(
-        slots=SlotStore(given.database, given.clock), turns=given.sessions, clock=given.clock
-    ),
+    "cron": cron_component,
+    "crontab": cron_component,
+    "reminder": cron_component,
     "bridge": lambda given: BridgeComponent([ConsoleChannel()]),
 }

@@ -11,7 +11,7 @@ from support.folders import declared, example
 from support.run import asynchronous
 from vaultloop.components import KINDS
 from vaultloop.model.change import Action, Change
-from vaultloop.model.resource import AnyResource, Kind, Ref
+from vaultloop.model.resource import AnyResource, Kind, Ref, Stage
 
 RUNNING = [kind for kind in KINDS if kind.has_component]
 every_component = pytest.mark.parametrize("kind", RUNNING, ids=[kind.name for kind in RUNNING])
@@ -23,7 +23,7 @@ def test_every_kind_that_runs_has_a_component_here() -> None:
 
 def resource_of(kind: Kind[Any], folder: Path) -> AnyResource:
     owner = next(example(each) for each in KINDS if each.name == "scope")
-    notes = {"agent/owner.md": owner} if kind.name == "cron" else {}
+    notes = {"agent/owner.md": owner} if kind.stage is Stage.TRIGGER else {}
     found = declared(folder / "vault", {**notes, f"agent/{kind.folder}/it.md": example(kind)})
     return replace(found["it"], uid="u1")
 

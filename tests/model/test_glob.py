@@ -25,6 +25,8 @@ PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
         ("*.md", "Inbox.md", True),
         ("*.md", "a/Inbox.md", False),
         ("**", "any/thing/at/all", True),
+        ("**/**", "any", True),
+        ("**/**/*.md", "Inbox.md", True),
         ("**/*.md", "Inbox.md", True),
         ("**/*.md", "a/b/Inbox.md", True),
         ("a/**", "a/b/c.md", True),

@@ -151,6 +151,7 @@ def test_odd_spaces_of_phones_count_as_spaces() -> None:
         (["j: a", "k v"], "no-colon", (3, 1)),
         (["k: [a", "j: b"], "unclosed-bracket", (2, 4)),
         (['k: "a', "j: b"], "unclosed-quote", (2, 4)),
+        (['k: [a, "b]'], "unclosed-quote", (2, 8)),
         (["k: a", "  j: b"], "indented", (3, 1)),
         (['k: "\\d"'], "bad-yaml", (2, 5)),
         (["k: a\u0007"], "control-character", (2, 5)),

@@ -1,5 +1,6 @@
 """A first vault: all for those who begin, `agent/` for those who have notes, nothing overwritten."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -19,7 +20,8 @@ TEMPLATE = {
 DIGEST = "agent/crons/digest.md"
 AGENT = {path: text for path, text in TEMPLATE.items() if path.startswith("agent/")}
 # What an existing vault gets of it: nothing that starts to write by itself.
-AGENT[DIGEST] = TEMPLATE[DIGEST].replace("kind: cron\n", "kind: cron\npaused: true\n")
+SCHEDULES = {DIGEST, "agent/crons/timetable.md", "agent/reminders/look-back.md"}
+AGENT |= {path: re.sub(r"(?m)^(kind: .*)$", r"\1\npaused: true", AGENT[path], count=1) for path in SCHEDULES}
 
 
 def files(vault: Path) -> dict[str, str]:
@@ -65,17 +67,17 @@ def test_an_existing_vault_gets_the_declarations_and_no_other_note_is_touched(ex
     assert existing.git("status", "--porcelain") == ""
 
 
-def test_in_an_existing_vault_the_cron_waits_and_what_runs_is_told(
+def test_in_an_existing_vault_schedules_wait_and_what_runs_is_told(
     existing: VaultClone, tmp_path: Path
 ) -> None:
     (tmp_path / "new").mkdir()
     fresh, _ = scaffolded(tmp_path / "new")
     done, _ = scaffolded(existing.path)
-    assert DIGEST in fresh.runs
-    assert DIGEST in done.paused
+    assert set(fresh.runs) >= SCHEDULES
+    assert set(done.paused) >= SCHEDULES
     assert OWNER in done.runs
     assert set(done.runs) | set(done.paused) == set(AGENT)
-    assert set(fresh.paused) == set(done.paused) - {DIGEST}
+    assert set(fresh.paused) == set(done.paused) - SCHEDULES
     resumed = existing.path / DIGEST
     resumed.write_text(TEMPLATE[DIGEST])
     again, _ = scaffolded(existing.path)

@@ -1,9 +1,10 @@
 """Every case folder beside this file: a small vault, and what must be found in it.
 
-`vault/` is the vault. `problems.json` is what `check` finds, `plan.json` what a first plan creates. Where a
-problem quotes the line to write, the test writes it; for the other problems `cured/` holds the notes as they
-are after the cure (an empty file: the note is gone). Afterwards the vault must be free of problems.
-Set VAULTLOOP_ACCEPT=1 to write the found results as the expected ones, then read the difference.
+`vault/` is the vault; `grown.json` says which of its notes have how many more bytes. `problems.json` is what
+`check` finds, `plan.json` what a first plan creates. Where a problem quotes the line to write, the test
+writes it; for the other problems `cured/` holds the notes as they are after the cure (an empty file: the note
+is gone). Afterwards the vault must be free of problems. Set VAULTLOOP_ACCEPT=1 to write the found results as
+the expected ones, then read the difference.
 """
 
 import json
@@ -20,6 +21,8 @@ from vaultloop.components import KINDS
 from vaultloop.model.problem import Problem
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.reconcile.planner import desire, plan
+from vaultloop.vault.inspection import inspected
+from vaultloop.vault.plain_folder import FolderFiles
 
 HERE = Path(__file__).parent
 CASES = sorted(case.name for case in HERE.iterdir() if (case / "vault").is_dir())
@@ -40,32 +43,44 @@ def first_plan(snapshot: Snapshot) -> list[dict[str, Any]]:
     return [change.as_json() for change in changes]
 
 
+def problems_of(vault: Path) -> tuple[Problem, ...]:
+    return inspected(FolderFiles(vault), lambda: KINDS).problems
+
+
+@pytest.fixture
+def vault(case: str, tmp_path: Path) -> Path:
+    """The vault of a case, free to be changed."""
+    shutil.copytree(HERE / case / "vault", tmp_path / "vault")
+    if (grown := HERE / case / "grown.json").exists():
+        for note, size in json.loads(grown.read_text(encoding="utf-8")).items():
+            with (tmp_path / "vault" / note).open("ab") as file:
+                file.write(b"More and more.\n" * (size // 15))
+    return tmp_path / "vault"
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_a_vault_has_exactly_the_expected_problems(case: str) -> None:
-    snapshot = loaded(HERE / case / "vault")
-    assert is_as_expected(HERE / case / "problems.json", [problem.as_json() for problem in snapshot.problems])
+def test_a_vault_has_exactly_the_expected_problems(case: str, vault: Path) -> None:
+    found = [problem.as_json() for problem in problems_of(vault)]
+    assert is_as_expected(HERE / case / "problems.json", found)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith("accepted-")])
-def test_what_people_type_is_understood_without_a_problem(case: str) -> None:
-    snapshot = loaded(HERE / case / "vault")
-    assert snapshot.problems == ()
-    assert is_as_expected(HERE / case / "plan.json", first_plan(snapshot))
+def test_what_people_type_is_understood_without_a_problem(case: str, vault: Path) -> None:
+    assert problems_of(vault) == ()
+    assert is_as_expected(HERE / case / "plan.json", first_plan(loaded(vault)))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("accepted-")])
-def test_every_problem_names_its_place_and_applying_its_cure_makes_it_go_away(
-    case: str, tmp_path: Path
-) -> None:
-    shutil.copytree(HERE / case / "vault", tmp_path, dirs_exist_ok=True)
-    problems = loaded(tmp_path).problems
+def test_every_problem_names_its_place_and_applying_its_cure_makes_it_go_away(case: str, vault: Path) -> None:
+    problems = problems_of(vault)
     assert problems
     assert all(p.file and p.line and p.column and p.code and p.message and p.cure for p in problems)
+    assert all(p.fix is None or p.cure.startswith(p.fix.cure.removesuffix(".")) for p in problems)
     for _ in range(ROUNDS):
-        for problem in loaded(tmp_path).problems[:1]:
-            _apply_cure(tmp_path, problem)
-    _overlay(HERE / case / "cured", tmp_path)
-    assert loaded(tmp_path).problems == ()
+        for problem in problems_of(vault)[:1]:
+            _apply_cure(vault, problem)
+    _overlay(HERE / case / "cured", vault)
+    assert problems_of(vault) == ()
 
 
 def _apply_cure(vault: Path, problem: Problem) -> None:

@@ -1,8 +1,10 @@
 """One folder for each thing that is declared in notes and kept so.
 
-A folder holds `kind.py` (what a note may say), `component.py` (what makes it so) and one example note for
-each kind, which is at once documentation, a note of the vault template and input of the contract tests. A new
-thing is one folder and one line below. Components know values, ports and stores; never one another.
+A folder holds `kind.py` (what a note may say), `component.py` (what makes it so), one example note for each
+kind, which is at once documentation, a note of the vault template and input of the contract tests, and one
+guide for each (`guide.md`, what is worth knowing when one works with it), which becomes a part of its page in
+`docs/kinds/`. A new thing is one folder and one line below. Components know values, ports and stores; never
+one another.
 """
 
 from typing import Any

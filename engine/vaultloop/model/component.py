@@ -154,7 +154,7 @@ class Slots(Protocol):
         """
         ...
 
-    def miss(self, job: str, slots: Sequence[str], until: datetime) -> None:
+    def miss(self, job: str, slots: Sequence[str], until: datetime, *, detail: str = "") -> None:
         """Record slots without an entry as missed and consider `until`, both in one transaction."""
         ...
 
@@ -170,6 +170,10 @@ class Slots(Protocol):
         """Bind the slot to a queued turn, both in one transaction; false if the slot already has an entry."""
         ...
 
-    def record(self, job: str, slot: str, outcome: Outcome) -> bool:
-        """Give the slot an outcome without a turn; false if it already has an entry."""
+    def record(self, job: str, slot: str, outcome: Outcome, *, detail: str = "") -> bool:
+        """Give the slot an outcome without a turn, and say why; false if it already has an entry."""
+        ...
+
+    def tell(self, job: str, slot: str, replies: Sequence[Reply]) -> bool:
+        """Owe `replies` and record the slot as done, in one transaction; false if it already has an entry."""
         ...

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from itertools import takewhile
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
@@ -24,13 +25,17 @@ _QUOTES = "“”„‟«»‘’‚‛\"'`"  # noqa: RUF001 - what phones make 
 _SPACES = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u2060\u3000\ufeff]+")
 
 
-def wrong(code: str, message: str, *, cure: str = "", write: str | None = None) -> PydanticCustomError:
+def wrong(
+    code: str, message: str, *, cure: str = "", write: str | None = None, safe: bool = False
+) -> PydanticCustomError:
     """A value that cannot be used: raise it from a validator.
 
-    `cure` is a sentence; `write` is text that would be right in the value's place.
+    `cure` is a sentence; `write` is text that would be right in the value's place, and `safe` says that it is
+    what was meant beyond doubt.
     """
     # Handed over in the context and not as a template: what people typed may contain braces.
-    return PydanticCustomError(code, "{message}", {"message": message, "cure": cure, "write": write})
+    context = {"message": message, "cure": cure, "write": write, "safe": safe}
+    return PydanticCustomError(code, "{message}", context)
 
 
 def plain(value: Any) -> str:
@@ -39,14 +44,20 @@ def plain(value: Any) -> str:
         raise wrong(
             "wrong-type", "This key takes one line of text.", cure="Write a single value after the colon."
         )
-    return _SPACES.sub(" ", unicodedata.normalize("NFC", value)).strip().strip(_QUOTES).strip()
+    text = _SPACES.sub(" ", unicodedata.normalize("NFC", value)).strip()
+    # After a quote, a comma or semicolon is a habit from other formats.
+    text = text[:-1] if re.search(r"[\"'”’][;,]\Z", text) else text  # noqa: RUF001 - as above
+    return text.strip(_QUOTES).strip()
 
 
 def _list(value: Any) -> Any:
     """A single value is a list of one; nothing is an empty list."""
-    if isinstance(value, str):
-        return [value] if value.strip() else []
-    return value
+    if not isinstance(value, str):
+        return value
+    if re.match(r"-\s", value):
+        items = (part for part in re.split(r"(?:\A|\s)-\s", value) if part.strip())
+        raise wrong("bad-list", "Items on one line stand in brackets.", write=_flow(items))
+    return [value] if value.strip() else []
 
 
 T = TypeVar("T")
@@ -95,7 +106,8 @@ def _no_duration(typed: str, text: str) -> PydanticCustomError:
     if number and not unit:
         return wrong("bad-duration", f"`{typed}` lacks a unit: s, m, h or d.", write=f"{number}m")
     if number and unit in _LONG_UNITS:
-        return wrong("bad-duration", f"`{typed}` is not a time span.", write=number + _LONG_UNITS[unit])
+        write = number + _LONG_UNITS[unit]
+        return wrong("bad-duration", f"`{typed}` is not a time span.", write=write, safe=True)
     return wrong(
         "bad-duration",
         f"`{typed}` is not a time span.",
@@ -120,6 +132,15 @@ Duration = Annotated[
 ]
 
 
+def _some_time(span: timedelta) -> timedelta:
+    if not span:
+        raise wrong("bad-duration", "There is no time left in `0`.", cure="Write a time such as `10m`.")
+    return span
+
+
+Timeout = Annotated[Duration, AfterValidator(_some_time)]
+
+
 # Numbers.
 
 
@@ -130,7 +151,7 @@ def _usd(value: Any) -> float:
     bare = text.removeprefix("$").removesuffix("$").strip()
     bare = re.sub(r"\s*USD\s*", "", bare, flags=re.IGNORECASE)
     if re.fullmatch(r"\d+,\d{1,2}", bare, re.ASCII):
-        raise wrong("bad-amount", f"`{text}` has a comma.", write=bare.replace(",", "."))
+        raise wrong("bad-amount", f"`{text}` has a comma.", write=bare.replace(",", "."), safe=True)
     if not re.fullmatch(r"\d{1,9}(\.\d+)?|\.\d+", bare, re.ASCII):
         raise wrong(
             "bad-amount", f"`{text}` is not an amount of US dollars.", cure="Write a number such as `0.50`."
@@ -154,6 +175,9 @@ def _count(value: Any) -> int:
     grouped = re.sub(r"(?<=\d)[ _.,'](?=\d{3}(?!\d))", "", text)
     if grouped != text and re.fullmatch(r"\d+", grouped, re.ASCII):
         raise wrong("bad-number", f"`{text}` is not a plain number.", write=grouped)
+    if thousands := re.fullmatch(r"(\d{1,6})(?:[.,](\d))?\s*k", text, re.ASCII | re.IGNORECASE):
+        exact = int(thousands[1]) * 1000 + int(thousands[2] or 0) * 100
+        raise wrong("bad-number", f"`{text}` is not a plain number.", write=str(exact), safe=True)
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
         raise wrong("bad-number", f"`{text}` is not a whole number.", cure="Write digits only, such as `2`.")
     return int(text)
@@ -222,15 +246,17 @@ Ids = Many[Id]
 # Paths.
 
 
-def _glob(value: Any) -> str:
+def _glob(value: Any, *, one_of_many: bool = True) -> str:
     text = plain(value)
     if text.startswith("[["):
         path = link_path(text)
         raise wrong("bad-glob", f"`{text}` is a link; here a path is meant.", write=_file(path))
-    if ", " in text:
-        raise wrong("bad-glob", f"`{text}` looks like several paths.", write=_flow(text.split(",")))
+    if one_of_many and ", " in text:
+        paths = text.strip("(){}").split(",")
+        raise wrong("bad-glob", f"`{text}` looks like several paths.", write=_flow(paths))
     if "\\" in text:
-        raise wrong("bad-glob", "Paths in a vault use `/`.", write=f'"{text.replace(chr(92), "/")}"')
+        write = f'"{text.replace(chr(92), "/")}"'
+        raise wrong("bad-glob", "Paths in a vault use `/`.", write=write, safe=True)
     pattern = normalised(text.removeprefix("./"))
     if not pattern:
         raise wrong(
@@ -255,10 +281,27 @@ Glob = Annotated[str, BeforeValidator(_glob)]
 Globs = Many[Glob]
 
 
+def _path(value: Any) -> str:
+    path = _glob(value, one_of_many=False)
+    if "*" not in path and "?" not in path:
+        return path
+    above = "/".join(takewhile(lambda part: not re.search(r"[*?]", part), path.split("/")))
+    message = f"`{path}` is a pattern; here one note or folder is meant."
+    cure = "Write the path of a note or folder."
+    raise wrong("bad-path", message, cure=cure, write=f'"{above}"' if above else None)
+
+
+Path = Annotated[str, BeforeValidator(_path), WithJsonSchema({"type": "string", "examples": ["Memory.md"]})]
+
+
 # References to other notes.
 
 _WIKILINK = re.compile(r"!?\[\[([^\[\]]*)\]\]")
-_MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(<?([^()<>]+)>?\)")
+_MARKDOWN_LINK = re.compile(
+    r"""!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]   # a label, which may hold brackets
+        \(<?([^()<>]+?)>?(?:\s+(?:"[^"]*"|'[^']*'))?\)""",
+    re.VERBOSE,
+)
 
 
 def link_path(text: str) -> str:
@@ -327,7 +370,9 @@ def _no_timezone(text: str) -> PydanticCustomError:
     sought = text.lower().replace(" ", "_")
     near = get_close_matches(sought, by_city, n=1, cutoff=0.75)
     if near and not re.search(r"\d", text):
-        return wrong("unknown-timezone", f"There is no timezone `{text}`.", write=by_city[near[0]])
+        # A city's name alone is no guess; a likeness among six hundred names is.
+        safe = near[0] == sought
+        return wrong("unknown-timezone", f"There is no timezone `{text}`.", write=by_city[near[0]], safe=safe)
     return wrong(
         "unknown-timezone",
         f"There is no timezone `{text}`.",

@@ -54,7 +54,7 @@ def matches(pattern: str, path: str) -> bool:
     pattern = normalised(pattern)
     if not pattern:
         return False
-    if pattern == "**":
+    if pattern == "**" or (pattern.startswith("**/**") and set(pattern.split("/")) == {"**"}):
         return True
     return _compiled(pattern).match(normalised(path)) is not None
 

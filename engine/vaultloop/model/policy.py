@@ -20,6 +20,10 @@ class Audience(StrEnum):
     PUBLIC = "public"
 
 
+# The slash commands that a scope may let its people use.
+COMMANDS = ("status", "crons", "cancel", "retry", "help")
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a session for one scope may do. Every grant is empty unless the note says otherwise.
@@ -73,19 +77,24 @@ class Policy:
 
 
 def _hides(pattern: str, path: str) -> bool:
-    folded, wanted = _folded(path), _folded(pattern)
+    plain, wanted = folded(path), folded(pattern)
     # A `[` in brackets stands for itself; `*` and `?` match themselves anyway.
     literal = wanted.replace("[", "[[]")
-    return matches(pattern, path) or matches(wanted, folded) or matches(literal, folded)
+    return matches(pattern, path) or matches(wanted, plain) or matches(literal, plain)
 
 
 # Files that steer build machines of forges; somebody who writes there runs commands elsewhere.
 _CI_FILES = frozenset({".gitlab-ci.yml", "jenkinsfile"})
 _GOVERNING_NAMES = frozenset({"claude.md", "claude.local.md", "agents.md"}) | _CI_FILES
+# What `is_protected` names, as patterns.
+PROTECTED = ("agent", "templates", "**/.*", *(f"**/{name}" for name in sorted(_GOVERNING_NAMES)))
 
 
-def _folded(path: str) -> str:
-    # After NFKC and case folding, look-alikes (Agent/, full-width letters, soft hyphens) are the same path.
+def folded(path: str) -> str:
+    """A path as comparisons that protect see it: after NFKC and case folding, without invisible letters.
+
+    Look-alikes (`Agent/`, full-width letters, soft hyphens) are the same path then.
+    """
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
     return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", plain)
 
@@ -96,10 +105,10 @@ def is_protected(path: str, template_folders: tuple[str, ...] = ("Templates",)) 
     `agent/` at the root; CLAUDE.md, CLAUDE.local.md, AGENTS.md and CI files at any depth; every component
     that begins with a dot; Obsidian's template folders.
     """
-    parts = _folded(path).split("/")
+    parts = folded(path).split("/")
     if parts[0].strip() == "agent" or any(part.strip().startswith(".") for part in parts):
         return True
     if parts[-1].strip() in _GOVERNING_NAMES:
         return True
-    folded = "/".join(parts)
-    return any(folded == t or folded.startswith(t + "/") for t in map(_folded, template_folders))
+    plain = "/".join(parts)
+    return any(plain == t or plain.startswith(t + "/") for t in map(folded, template_folders))

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from vaultloop.model.entry import Entries
 from vaultloop.model.finding import Finding
+from vaultloop.model.flow import Flow
 
 
 class Stage(IntEnum):
@@ -66,12 +68,17 @@ class Spec(BaseModel):
         populate_by_name=True,
         frozen=True,
         extra="forbid",
+        # Built for the first note of its kind: who checks a vault does not wait for kinds that it lacks.
+        defer_build=True,
     )
 
     # Fields whose body text matters to what runs; the others ignore the text below the frontmatter.
     uses_body: ClassVar[bool] = False
     # Fields, by the names that notes use, that this version understands and does nothing about yet.
     to_come: ClassVar[frozenset[str]] = frozenset()
+    # The field that holds what the text below the frontmatter declares, where it declares something; it is no
+    # key of the frontmatter.
+    entries_in: ClassVar[str | None] = None
 
     id: str | None = None
     """A name that survives renaming the note."""
@@ -89,6 +96,27 @@ class Spec(BaseModel):
     def not_enforced(self) -> list[str]:
         """The fields that are set here and that this version does nothing about yet."""
         return [name for name in self.fields() if name in self.to_come]
+
+    @classmethod
+    def frontmatter(cls) -> dict[str, Any]:
+        """The fields that the frontmatter may set, by the names that notes use."""
+        below = {"body", cls.entries_in}
+        return {info.alias or name: info for name, info in cls.model_fields.items() if name not in below}
+
+    @classmethod
+    def entries(cls, text: str) -> Entries:
+        """What `text`, all below the frontmatter, declares; only where `entries_in` names a field."""
+        del text
+        return Entries()
+
+    @classmethod
+    def entry_spec(cls) -> "type[Spec]":
+        """What one of these entries may say."""
+        raise NotImplementedError(cls.__name__)
+
+    def parts(self) -> tuple["Spec", ...]:
+        """The specs of these entries, in their order."""
+        return getattr(self, self.entries_in) if self.entries_in else ()
 
     def closed(self) -> Self | None:
         """What runs while the note is invalid, made from these last good fields; None: these, as they are.
@@ -108,6 +136,10 @@ class Spec(BaseModel):
         Such a finding does not make its note invalid: what the kind's component does about it decides.
         """
         del specs
+        return ()
+
+    def flows(self) -> Iterable[Flow]:
+        """Which files its sessions write and read, and which text they are told."""
         return ()
 
     @classmethod

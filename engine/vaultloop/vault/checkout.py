@@ -18,13 +18,14 @@ from pygit2.enums import FileMode
 
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Retry
+from vaultloop.vault.files import is_utf8
 from vaultloop.vault.folder import Folder
 from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.index import Index, LockedIndex
 from vaultloop.vault.lock import break_leftover, lock_of
 from vaultloop.vault.repository import HeadMovedError, Repository
 from vaultloop.vault.settling import signature_of
-from vaultloop.vault.trees import Leaf, LeafChange, is_utf8
+from vaultloop.vault.trees import Leaf, LeafChange
 
 INTENT_NAME = "folder-intent.json"
 

@@ -1,7 +1,7 @@
 """One note understood by itself: which kind, which fields, and everything that is wrong with it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -10,20 +10,22 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
+from vaultloop.model.entry import Entry
 from vaultloop.model.finding import Finding
 from vaultloop.model.glob import normalised
-from vaultloop.model.problem import Problem, Severity
+from vaultloop.model.problem import Fix, Problem, Severity
 from vaultloop.model.resource import Kind, Ref, Source, Spec
-from vaultloop.vault import keys, secret
+from vaultloop.vault import damage, entries, keys, secret
+from vaultloop.vault.draft import draft
 from vaultloop.vault.findings import findings
 from vaultloop.vault.frontmatter import Note, Property, Span, Value, parse
+from vaultloop.vault.places import Places
 
 # Nobody reads more about one note; the rest shows once these are mended.
 MOST_PROBLEMS = 50
 # A declaration is a page of text. What is larger is a mistake, and reading it would stop everything else.
 LARGEST_NOTE = 1024 * 1024
 
-_MERGE_MARKS = tuple(re.compile(mark, re.MULTILINE) for mark in (r"^<{7} ", r"^={7}\r?$", r"^>{7} "))
 _KIND_LINE = re.compile(r"^kind:[ \t]*[\"']?([a-z-]+)", re.MULTILINE)
 
 
@@ -34,6 +36,8 @@ class Declaration:
     Attributes:
         ref: kind and name, as far as they can be told; None for a note that declares nothing.
         spec: what it says, references and inherited fields still open; None where that is invalid.
+        draft: as much of an invalid note as was understood, so that its references can be looked at.
+        entries: what it declares in its text, as it is written there.
         problems: without those that only other notes reveal.
     """
 
@@ -44,7 +48,9 @@ class Declaration:
     kind: Kind[Any] | None = None
     ref: Ref | None = None
     spec: Spec | None = None
+    draft: Spec | None = None
     problems: tuple[Problem, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
     @cached_property
     def source(self) -> Source:
@@ -52,14 +58,19 @@ class Declaration:
         lines = {key: found.place.line for key, found in self.note.properties.items()}
         return Source(self.path, self.blob, {**lines, "body": self.note.body_line}, self.text)
 
+    @property
+    def text_below(self) -> str:
+        """What stands below the frontmatter, as kinds are given it."""
+        return self.note.body.replace("\r\n", "\n").strip()
+
     def problem(self, finding: Finding) -> Problem:
         """A finding with its place in this note, and the corrected line where one can be written."""
         return self.places.problem(finding)
 
     @cached_property
-    def places(self) -> "_Places":
+    def places(self) -> Places:
         """Its lines, and where in them each field stands."""
-        return _Places(self.path, tuple(self.text.removeprefix("\ufeff").split("\n")), self.note)
+        return Places(self.path, tuple(self.text.removeprefix("\ufeff").split("\n")), self.note)
 
 
 def declared(path: str, blob: str, data: bytes, kinds: Mapping[str, Kind[Any]]) -> Declaration:
@@ -74,7 +85,7 @@ def declared(path: str, blob: str, data: bytes, kinds: Mapping[str, Kind[Any]]) 
     read = _without_secrets(_Reading(plain, kinds).result())
     # Errors first: a note is not valid because its errors are many.
     told = sorted(read.problems, key=lambda problem: (not problem.is_error, problem))[:MOST_PROBLEMS]
-    return replace(read, problems=tuple(sorted(told)))
+    return replace(read, problems=tuple(_cautious(problem, plain.places) for problem in sorted(told)))
 
 
 def name_of(path: str) -> str:
@@ -83,44 +94,11 @@ def name_of(path: str) -> str:
 
 
 def _unreadable(path: str, data: bytes) -> Problem | None:
-    def problem(at: int, code: str, message: str, cure: str) -> Problem:
-        line = data.count(b"\n", 0, at) + 1
-        column = len(data[data.rfind(b"\n", 0, at) + 1 : at].decode("utf-8", errors="replace")) + 1
-        return Problem(path, line, column, Severity.ERROR, code, message, cure)
-
     if len(data) > LARGEST_NOTE:
         message = f"This note is larger than {LARGEST_NOTE // 1024} KiB and was not read."
-        return problem(
-            0, "too-large", message, "Move what does not belong to the declaration out of `agent/`."
-        )
-    if (at := data.find(b"\0")) >= 0:
-        return problem(
-            at, "nul-byte", "This note contains a NUL byte; it is damaged or not a text.", "Restore it."
-        )
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return problem(
-            error.start, "not-utf-8", "This note is not UTF-8 text.", "Save it with the encoding UTF-8."
-        )
-    if (marks := _unfinished_merge(text)) is not None:
-        message = "This note contains the marks of an unfinished merge."
-        at = len(text[:marks].encode())
-        return problem(at, "conflict-markers", message, "Keep one of the two versions and delete the marks.")
-    return None
-
-
-def _unfinished_merge(text: str) -> int | None:
-    """Where the marks that git leaves begin, if all three follow each other."""
-    first = None
-    at = 0
-    for mark in _MERGE_MARKS:
-        found = mark.search(text, at)
-        if found is None:
-            return None
-        first = found.start() if first is None else first
-        at = found.end()
-    return first
+        cure = "Move what does not belong to the declaration out of `agent/`."
+        return Problem(path, 1, 1, Severity.ERROR, "too-large", message, cure)
+    return damage.nul_byte(path, data) or damage.not_utf8(path, data) or damage.unfinished_merge(path, data)
 
 
 def _recognised(blank: Declaration, kinds: Mapping[str, Kind[Any]]) -> Declaration:
@@ -136,18 +114,30 @@ def _without_secrets(read: Declaration) -> Declaration:
     if not seen:
         return read
     told = tuple(
-        replace(problem, message=secret.scrubbed(problem.message), cure=secret.scrubbed(problem.cure))
+        replace(
+            problem, message=secret.scrubbed(problem.message), cure=secret.scrubbed(problem.cure), fix=None
+        )
         for problem in read.problems
     )
-    cure = (
-        "Delete it here, keep it in the operator's settings and write only its name; "
-        "then revoke it: it stays in the vault's history."
-    )
+    error = Severity.ERROR
     found = tuple(
-        Problem(read.path, at.line, at.column, Severity.ERROR, "secret", f"This looks like {at.what}.", cure)
+        Problem(read.path, at.line, at.column, error, "secret", f"This looks like {at.what}.", secret.CURE)
         for at in seen
     )
-    return replace(read, spec=None, problems=(*found, *told))
+    return replace(read, spec=None, draft=None, problems=(*found, *told))
+
+
+def _cautious(problem: Problem, places: Places) -> Problem:
+    """The problem, its fix not safe where it might let somebody in who was not let in before.
+
+    Layout grants nothing: the same words on the same line.
+    """
+    fix = problem.fix
+    if fix is None or not fix.safe or fix.old is None or fix.old.split() == fix.new.split():
+        return problem
+    above = (keys.key_of(places.line(number)) for number in range(fix.line, 0, -1))
+    concerned = {next((key for key in above if key), None), keys.key_of(fix.new)}
+    return replace(problem, fix=replace(fix, safe=False)) if concerned & keys.GRANTS else problem
 
 
 @dataclass(slots=True)
@@ -157,6 +147,7 @@ class _Reading:
     blank: Declaration
     kinds: Mapping[str, Kind[Any]]
     problems: list[Problem] = field(default_factory=list)
+    entries: tuple[Entry, ...] = ()
 
     def result(self) -> Declaration:
         note = self.blank.note
@@ -165,10 +156,11 @@ class _Reading:
         if kind is None:
             return replace(self.blank, problems=tuple(self.problems))
         ref = Ref(kind.name, name_of(self.blank.path))
-        spec = None if guessed else self._spec(kind)
+        draft, spec = (None, None) if guessed else self._spec(kind)
         if any(problem.is_error for problem in self.problems):
             spec = None
-        return replace(self.blank, kind=kind, ref=ref, spec=spec, problems=tuple(self.problems))
+        read = replace(self.blank, kind=kind, ref=ref, spec=spec, problems=tuple(self.problems))
+        return replace(read, draft=draft if spec is None else None, entries=self.entries)
 
     # Which kind.
 
@@ -188,7 +180,9 @@ class _Reading:
         else:
             message, code = f"There is no kind `{value}`.", "unknown-kind"
         cure = f"Write one of {one_of}."
-        self._found(Finding("kind", code, message, cure, write=meant.name if meant else None))
+        # A word that is nearly a kind was meant to be it; a folder's name is only a hint.
+        safe = value is not None and meant is not None and meant.name not in keys.GRANTS
+        self._found(Finding("kind", code, message, cure, write=meant.name if meant else None, safe=safe))
         return meant, True
 
     def _kind_without_key(self) -> tuple[Kind[Any] | None, bool]:
@@ -199,11 +193,38 @@ class _Reading:
             instead = f"kind: {meant.name}" if meant else "kind: ..."
             message = f"`{near}` is not `kind`, so this note declares nothing."
             place = properties[near].place
-            self._problem(place, "near-kind", message, f"Write `{instead}`.", Severity.WARNING)
+            safe = isinstance(value, str) and meant is not None and meant.name not in keys.GRANTS
+            self._instead(place, "near-kind", message, instead, Severity.WARNING, safe=safe)
             return meant, True
-        if any(problem.is_error for problem in self.problems):
+        if self.problems:
             return self.kinds.get(self.blank.note.kind_typed or ""), True
-        return None, True
+        return self._kind_forgotten(), True
+
+    def _kind_forgotten(self) -> Kind[Any] | None:
+        """The kind of a note that looks like one of ours, and does not say so."""
+        pure, note = PurePosixPath(self.blank.path), self.blank.note
+        here = {kind.name for kind in self.kinds.values() if kind.folder == pure.parent.name} - {""}
+        if not note.end_line:
+            if here and pure.stem.casefold() not in {"readme", "index", pure.parent.name.casefold()}:
+                self._unsaid(min(here), f"`---`, `kind: {min(here)}` and `---` above its text")
+            return None
+        own = keys.own_keys(note.properties, self.kinds.values())
+        # In its folder one key is enough; elsewhere `url` or `order` alone may be anybody's.
+        found = {name: count for name, count in own.items() if name in here} or {
+            name: count for name, count in own.items() if count > 1
+        }
+        if not found:
+            return None
+        meant = max(found, key=lambda name: found[name])
+        self._unsaid(meant)
+        return self.kinds[meant]
+
+    def _unsaid(self, kind: str, instead: str = "") -> None:
+        message = f"This note does not say its kind, so it declares nothing; it looks like {_an(kind)}."
+        place = (self.blank.path, 1, 1, Severity.WARNING, "no-kind", message)
+        fix = None if instead else Fix(1, None, f"kind: {kind}")
+        cure = fix.cure if fix else f"Write {instead}, or move the note out of this folder."
+        self.problems.append(Problem(*place, cure, fix))
 
     def _meant(self, value: str | None) -> Kind[Any] | None:
         if value is not None:
@@ -213,8 +234,9 @@ class _Reading:
 
     # Which fields.
 
-    def _spec(self, kind: Kind[Any]) -> Spec | None:
-        fields = {info.alias or name: info for name, info in kind.spec.model_fields.items() if name != "body"}
+    def _spec(self, kind: Kind[Any]) -> tuple[Spec | None, Spec | None]:
+        """What was understood, and the spec if that is all of it."""
+        fields = kind.spec.frontmatter()
         values: dict[str, Any] = {}
         # What is reported already, and whose further findings would only repeat it.
         told = {problem.line for problem in self.problems}
@@ -234,30 +256,44 @@ class _Reading:
             else:
                 values[key] = value
         if kind.spec.uses_body:
-            values["body"] = self.blank.note.body.replace("\r\n", "\n").strip()
+            values["body"] = self.blank.text_below
+        if kind.spec.entries_in is not None:
+            values[kind.spec.entries_in] = self._specs_below(kind)
         return self._validated(kind, values, unusable)
 
-    def _validated(self, kind: Kind[Any], values: dict[str, Any], unusable: set[str]) -> Spec | None:
+    def _validated(
+        self, kind: Kind[Any], values: dict[str, Any], unusable: set[str]
+    ) -> tuple[Spec | None, Spec | None]:
         try:
             spec: Spec = kind.spec.model_validate(values)
         except ValidationError as error:
             for finding in findings(error, kind):
                 if finding.field not in unusable:
                     self._found(finding)
-            return None
+            return draft(kind.spec, values), None
         for finding in spec.findings():
             self._found(finding)
-        return spec
+        return spec, spec
+
+    def _specs_below(self, kind: Kind[Any]) -> tuple[Spec, ...]:
+        """What the text below the frontmatter declares."""
+        read = entries.read(kind, self.blank.text_below)
+        for finding in read.findings:
+            self._found(finding)
+        self.entries = read.entries
+        return read.specs
 
     def _unknown(self, key: str, found: Property, kind: Kind[Any], fields: Mapping[str, Any]) -> str:
         """Report a key that the kind lacks; returns the key that was probably meant."""
         if key == "kind" or keys.is_of_others(key):
             return key
         if (meant := keys.near_miss(key, fields)) is not None:
-            there = meant in self.blank.note.properties
-            cure = "Delete this line." if there else f"Write `{self._renamed(found, meant)}`."
             message = f"There is no key `{key}`; `{meant}` is what {_an(kind.name)} has."
-            self._problem(found.place, "unknown-key", message, cure, Severity.ERROR)
+            if meant in self.blank.note.properties:
+                self._problem(found.place, "unknown-key", message, "Delete this line.", Severity.ERROR)
+            else:
+                renamed = self._renamed(found, meant)
+                self._instead(found.place, "unknown-key", message, renamed, Severity.ERROR, safe=True)
             return meant
         owners = [other.name for other in self.kinds.values() if _has(other, key)]
         of = f"`{key}` is a key of {_an(owners[0])}" if owners else f"`{key}` means nothing here"
@@ -277,10 +313,19 @@ class _Reading:
         if re.match(r"#\S", rest):
             message = f"What follows `#` is a comment, so `{key}` is empty."
             instead = line[: found.span.column - 1].rstrip() + f' "{rest}"'
-            self._problem(found.place, "comment", message, f"Write `{instead}`.", Severity.WARNING)
+            # Somebody may have taken the value out on purpose.
+            self._instead(found.place, "comment", message, instead, Severity.WARNING, safe=False)
 
     def _found(self, finding: Finding) -> None:
         self.problems.append(self.blank.problem(finding))
+
+    def _instead(
+        self, place: Span, code: str, message: str, line: str, severity: Severity, *, safe: bool
+    ) -> None:
+        """Report what the whole line at `place` should be."""
+        fix = Fix(place.line, self.blank.places.line(place.line), line, safe)
+        where = (self.blank.path, place.line, place.column)
+        self.problems.append(Problem(*where, severity, code, message, fix.cure, fix))
 
     def _problem(self, place: Span, code: str, message: str, cure: str, severity: Severity) -> None:
         self.problems.append(
@@ -290,52 +335,6 @@ class _Reading:
 
 # Worth saying also in a note that names no kind: it was probably meant to.
 _ALWAYS_TOLD = frozenset({"unclosed-frontmatter", "no-frontmatter"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    path: str
-    lines: Sequence[str]
-    note: Note
-
-    def line(self, number: int) -> str:
-        """One line of the note, from 1."""
-        return self.lines[number - 1].rstrip("\r") if number <= len(self.lines) else ""
-
-    def problem(self, finding: Finding) -> Problem:
-        span = self._span(finding)
-        return Problem(
-            self.path,
-            span.line,
-            span.column,
-            finding.severity,
-            finding.code,
-            finding.message,
-            self._cure(finding, span),
-        )
-
-    def _span(self, finding: Finding) -> Span:
-        if finding.field == "body":
-            return Span(self.note.body_line if self.note.body else self.note.end_line or 1, 1)
-        found = self.note.properties.get(finding.field)
-        if found is None or finding.add is not None:
-            kind = self.note.properties.get("kind")
-            return kind.place if kind else Span(1, 1)
-        if finding.item is not None and finding.item < len(found.items):
-            return found.items[finding.item]
-        return found.span
-
-    def _cure(self, finding: Finding, span: Span) -> str:
-        if finding.add is not None:
-            return f"Add the line `{finding.add}`."
-        if finding.write is None:
-            return finding.cure
-        if span.end is None:
-            return f"Write `{finding.field}: {finding.write}` in place of this value."
-        line = self.line(span.line)
-        before = line[: span.column - 1]
-        gap = "" if not before or before.endswith((" ", "[", ",")) else " "
-        return f"Write `{before}{gap}{finding.write}{line[span.end - 1 :]}`."
 
 
 class _MisshapenError(ValueError):
@@ -369,7 +368,7 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _has(kind: Kind[Any], key: str) -> bool:
-    return any(key == (info.alias or name) for name, info in kind.spec.model_fields.items() if name != "body")
+    return key in kind.spec.frontmatter()
 
 
 def _an(kind: str) -> str:

@@ -13,6 +13,7 @@ class Effort:
         stats: files looked at in the watched folder.
         walks: whole walks through the watched folder.
         polls: questions to the remote.
+        blobs: files of what is staged whose content was read.
     """
 
     parsed: int = 0
@@ -20,3 +21,4 @@ class Effort:
     stats: int = 0
     walks: int = 0
     polls: int = 0
+    blobs: int = 0

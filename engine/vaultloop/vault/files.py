@@ -19,6 +19,11 @@ class Entry:
     executable: bool = False
 
 
+def is_utf8(path: str) -> bool:
+    """Whether the bytes of a path are text; libgit2 takes no others, and neither does a database or a log."""
+    return path.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in path)
+
+
 class Files(Protocol):
     """The files of one state of a vault. Links, submodules and special files are not in it."""
 

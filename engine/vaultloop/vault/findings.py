@@ -27,8 +27,8 @@ def _finding(
     context = detail.get("ctx", {})
     kind_of_error = detail["type"]
     if "write" in context:
-        cure, write = context["cure"], context["write"]
-        return Finding(key, kind_of_error, context["message"], cure, write=write, item=item)
+        cure, write, safe = context["cure"], context["write"], context["safe"]
+        return Finding(key, kind_of_error, context["message"], cure, write=write, item=item, safe=safe)
     if kind_of_error == "missing":
         message = f"A `{kind.name}` note needs `{key}`."
         return Finding(key, "missing-field", message, add=f"{key}: {_example(info)}")
@@ -46,7 +46,7 @@ def _not_one_of(key: str, item: int | None, typed: Any, choices: tuple[str, ...]
     one_of = ", ".join(f"`{choice}`" for choice in choices)
     meant = near_miss(typed, choices) if isinstance(typed, str) else None
     message = f"`{typed}` is none of {one_of}." if len(choices) > 1 else f"`{typed}` is not {one_of}."
-    return Finding(key, "bad-choice", message, f"Write one of {one_of}.", write=meant, item=item)
+    return Finding(key, "bad-choice", message, f"Write one of {one_of}.", write=meant, item=item, safe=True)
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

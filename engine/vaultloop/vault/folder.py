@@ -18,10 +18,11 @@ from pygit2.enums import FileMode
 
 from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.effort import Effort
+from vaultloop.vault.files import is_utf8
 from vaultloop.vault.ignore import TEMPORARY, GitIgnore, Ignore, plain
 from vaultloop.vault.repository import Repository
 from vaultloop.vault.settling import Settling, Signature, signature_of
-from vaultloop.vault.trees import Leaf, is_utf8, shown
+from vaultloop.vault.trees import Leaf, shown
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,14 @@ one edits spans of its text.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, TypeAlias, cast
 
 import frontmatter
 import yaml
 from frontmatter.default_handlers import BaseHandler
 
-from vaultloop.model.problem import Problem, Severity
+from vaultloop.model.problem import Fix, Problem, Severity
 from vaultloop.vault.leniency import Mistake, Readable, looks_like_key, quoted, readable
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
@@ -25,6 +26,9 @@ DEEPEST = 12
 
 # Characters; properties that people write take a few hundred.
 LONGEST_FRONTMATTER = 64 * 1024
+
+# Lines at the top of a note in which a frontmatter that is not one is looked for.
+_HEAD = 12
 
 _FENCE = re.compile(r"---[ \t]*\r?")
 # What autocorrection on phones makes of three hyphens.
@@ -87,7 +91,8 @@ def parse(path: str, text: str) -> Note:
     text = text.removeprefix("\ufeff")
     fences = _fences(text)
     if fences is None:
-        return Note({}, text, problems=_look_alike(path, text))
+        told, kind = _look_alike(path, text)
+        return Note({}, text, problems=told, kind_typed=kind)
     handler = _Handler(path, fences)
     properties, _ = frontmatter.parse(text, handler=handler)
     return Note(
@@ -149,15 +154,33 @@ def _kind_typed(lines: Sequence[str]) -> str | None:
     return next((found["kind"] for line in lines if (found := _KIND.match(line))), None)
 
 
-def _look_alike(path: str, text: str) -> tuple[Problem, ...]:
-    first, _, rest = text.partition("\n")
-    if not first.strip() and _kind_typed(rest.lstrip().split("\n", 3)[1:2]):
-        message, cure = "There is something before the frontmatter.", "Delete the empty lines above `---`."
-        return (Problem(path, 1, 1, Severity.WARNING, "no-frontmatter", message, cure),)
-    if not _FENCE_LOOK_ALIKE.fullmatch(first) or not _kind_typed(rest.split("\n", 1)[:1]):
-        return ()
-    message = f"`{first.strip()}` does not begin a frontmatter, so this note declares nothing."
-    return (Problem(path, 1, 1, Severity.WARNING, "no-frontmatter", message, "Write `---`."),)
+def _look_alike(path: str, text: str) -> tuple[tuple[Problem, ...], str | None]:
+    """What a note without frontmatter probably should have: told, with the kind that it names there."""
+    lines = text.split("\n", _HEAD)[:_HEAD]
+    first = lines[0]
+    fix = None
+    if _FENCE_LOOK_ALIKE.fullmatch(first) and (kind := _kind_typed(lines[1:2])):
+        message = f"`{first.strip()}` does not begin a frontmatter, so this note declares nothing."
+        fix = Fix(1, first.rstrip("\r"), "---", safe=True)
+        cure = fix.cure
+    elif (at := _first_fence(lines)) and (kind := _kind_typed(lines[at + 1 : at + 2])):
+        message = "There is something before the frontmatter, so this note declares nothing."
+        above = "".join(lines[:at]).strip()
+        cure = (
+            "Move what stands above `---` below the frontmatter."
+            if above
+            else "Delete the empty lines above `---`."
+        )
+    elif kind := _kind_typed(list(takewhile(looks_like_key, lines))):
+        message = "The line `---` above these properties is missing, so this note declares nothing."
+        cure = "Put the line `---` above this line, and one below the last property."
+    else:
+        return (), None
+    return (Problem(path, 1, 1, Severity.WARNING, "no-frontmatter", message, cure, fix),), kind
+
+
+def _first_fence(lines: Sequence[str]) -> int:
+    return next((at for at, line in enumerate(lines) if _FENCE.fullmatch(line)), 0)
 
 
 class _Handler(BaseHandler):
@@ -197,54 +220,61 @@ class _Handler(BaseHandler):
         self.problems += [self._told(mistake) for mistake in tree.mistakes]
         return properties
 
-    def _problem(self, line: int, column: int, code: str, message: str, cure: str) -> None:
-        self.problems.append(Problem(self._path, line, column, Severity.ERROR, code, message, cure))
+    def _problem(
+        self, line: int, column: int, code: str, message: str, cure: str = "", *, fix: Fix | None = None
+    ) -> None:
+        cure = cure or (fix.cure if fix else "")
+        self.problems.append(Problem(self._path, line, column, Severity.ERROR, code, message, cure, fix))
 
     def _told(self, mistake: Mistake) -> Problem:
-        cure = mistake.cure if mistake.instead is None else f"Write `{mistake.instead}`."
-        return Problem(
-            self._path,
-            mistake.line + 2,
-            mistake.column + 1,
-            Severity.ERROR,
-            mistake.code,
-            mistake.message,
-            cure,
-        )
+        line, column = mistake.line + 2, mistake.column + 1
+        fix = None
+        if mistake.instead is not None:
+            fix = Fix(line, self._typed(mistake.line), mistake.instead, mistake.safe)
+        cure = fix.cure if fix else mistake.cure
+        place = (self._path, line, column)
+        return Problem(*place, Severity.ERROR, mistake.code, mistake.message, cure, fix)
+
+    def _typed(self, line: int) -> str:
+        """A line between the fences, from 0, as it stands in the note."""
+        return self._fences.lines[line].rstrip("\r")
 
     def _unclosed(self) -> None:
         line = self._fences.closing + 1
-        self._problem(
-            line,
-            1,
-            "unclosed-frontmatter",
-            "The frontmatter is not closed.",
-            "Add the line `---` below this line.",
-        )
+        # Before an empty line or the note's end there is no doubt where the properties end.
+        fix = Fix(line, None, "---", safe=not self._fences.body.partition("\n")[0].strip())
+        message, cure = "The frontmatter is not closed.", "Add the line `---` below this line."
+        self._problem(line, 1, "unclosed-frontmatter", message, cure, fix=fix)
 
     def _unprintable(self, fm: str, found: re.Match[str]) -> None:
         before = fm[: found.start()]
         line, column = before.count("\n") + 2, found.start() - (before.rfind("\n") + 1) + 1
         message = f"There is an invisible control character (U+{ord(found[0]):04X}) in this line."
-        clean = _NOT_YAML.sub("", fm.split("\n")[line - 2])
-        self._problem(line, column, "control-character", message, f"Write `{clean}`.")
+        typed = self._typed(line - 2)
+        fix = Fix(line, typed, _NOT_YAML.sub("", typed), safe=True)
+        self._problem(line, column, "control-character", message, fix=fix)
 
     def _not_yaml(self, error: yaml.MarkedYAMLError, raw: Sequence[str], prepared: Readable) -> None:
         mark = error.problem_mark or error.context_mark
         line = min(mark.line, len(raw) - 1) if mark else 0
         column = prepared.column(line, mark.column) if mark and mark.line == line else 0
         message = f"This is not valid YAML: {error.problem or error.context}."
-        self._problem(line + 2, column + 1, "bad-yaml", message, _yaml_cure(raw[line]))
+        if fix := self._in_quotes(line):
+            self._problem(line + 2, column + 1, "bad-yaml", message, fix=fix)
+            return
+        cure = "Check the spaces before this line and the one above:"
+        cure += " items of a list stand exactly below each other."
+        self._problem(line + 2, column + 1, "bad-yaml", message, cure)
 
-
-def _yaml_cure(line: str) -> str:
-    key, colon, value = line.partition(": ")
-    if colon and value.strip() and looks_like_key(line):
+    def _in_quotes(self, line: int) -> Fix | None:
+        """The line at index `line` with its value in quotes, if it is a key with a value."""
+        typed = self._typed(line)
+        key, colon, value = typed.partition(": ")
+        if not (colon and value.strip() and looks_like_key(typed)):
+            return None
         text = value.strip().strip("\"'")
-        return f"Write `{key}: {quoted(text)}`."
-    return (
-        "Check the spaces before this line and the one above: items of a list stand exactly below each other."
-    )
+        fixed = f"{key}: {quoted(text)}"
+        return None if fixed == typed else Fix(line + 2, typed, fixed)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,12 @@
 
 import re
 from collections.abc import Collection, Iterable
-from difflib import SequenceMatcher
+from typing import Any
+
+from vaultloop.model.resource import Kind, Spec
+from vaultloop.model.words import near_miss, shape
+
+__all__ = ["is_of_others", "near_kind_key", "near_miss"]
 
 # What Obsidian, its common plugins and publishing tools write into a note's properties.
 _OF_OTHERS = frozenset(
@@ -18,34 +23,41 @@ _OF_OTHERS = frozenset(
     """.split()  # noqa: SIM905 - a list of seventy quoted words is not read by anybody
 )
 
-
-def _shape(key: str) -> str:
-    return re.sub(r"[\s_-]+", "-", key.strip().casefold())
+# Keys (and the kind) that let somebody or something in, let text or files out, or name what is run.
+GRANTS = frozenset(
+    """
+    scope scopes chats people can-read can-write trusts mounts abilities mcp-servers telegram-may
+    telegram-chats hosts self-edit commands files-to send-to secrets allow-tools runner command args url
+    provider application
+    """.split()  # noqa: SIM905 - as above
+)
+_KEY = re.compile(r"[\"']?([\w-]+)[\"']?\s*[:=]")
 
 
 def is_of_others(key: str) -> bool:
     """Whether the key belongs to Obsidian, a plugin, or the owner's own bookkeeping (`x-...`)."""
-    shape = _shape(key)
-    return shape in _OF_OTHERS or shape.startswith(("x-", "obsidian-", "dg-", "sr-"))
+    written = shape(key)
+    return written in _OF_OTHERS or written.startswith(("x-", "obsidian-", "dg-", "sr-"))
 
 
-def near_miss(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` was probably meant to be."""
-    shape = _shape(word)
-    shapes = {_shape(candidate): candidate for candidate in known}
-    if shape in shapes:
-        return shapes[shape]
-    likeness = {candidate: SequenceMatcher(None, shape, other).ratio() for other, candidate in shapes.items()}
-    best = max(likeness, key=lambda candidate: likeness[candidate], default=None)
-    if best is None:
-        return None
-    # A letter more, less or other: 0.75 in a word of four letters, 0.9 in one of ten.
-    return best if likeness[best] >= (0.75 if len(shape) < 6 else 0.8) else None
+def key_of(line: str) -> str | None:
+    """The key that begins at a line's very start, if one does."""
+    found = _KEY.match(line.lstrip()) if line[:1].strip() else None
+    return found[1] if found else None
+
+
+def own_keys(keys: Collection[str], kinds: Iterable[Kind[Any]]) -> dict[str, int]:
+    """How many of `keys` are a kind's own, by its name: those that every kind has do not count."""
+    return {
+        kind.name: count
+        for kind in kinds
+        if (count := sum(key in kind.spec.frontmatter() for key in set(keys) - Spec.frontmatter().keys()))
+    }
 
 
 def near_kind_key(keys: Collection[str]) -> str | None:
     """A key that was probably meant to be `kind`, in a note that lacks it."""
     return next(
-        (key for key in keys if key != "kind" and _shape(key) in {"kind", "kinds", "kid", "kindd", "knd"}),
+        (key for key in keys if key != "kind" and shape(key) in {"kind", "kinds", "kid", "kindd", "knd"}),
         None,
     )

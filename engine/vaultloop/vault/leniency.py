@@ -18,6 +18,8 @@ _ITEM = re.compile(r"(?P<indent>[ ]*)(?P<dashes>(?:-(?:[ ]+|$))+)(?P<value>.*)")
 _TOP_KEY = re.compile(rf"{_KEY}:(?:\s|$)")
 _NO_SPACE = re.compile(r"([A-Za-z][\w-]*):(?!//)(\S.*)")
 _NO_COLON = re.compile(r"([A-Za-z][\w-]*)(?:\s*=\s*|\s+)(\S.*)")
+# How HTML, Obsidian and programs write a comment.
+_COMMENT_ELSEWHERE = re.compile(r"(?:<!--|//|%%)\s*(.*?)\s*(?:-->|%%)?\s*", re.DOTALL)
 _BLOCK = re.compile(r"[|>](?:[+-]?\d?|\d[+-])\s*(?:#.*)?")
 _LINKS = re.compile(r"(?:!?\[\[[^\[\]]*\]\][\s,]*)+")
 _COMMENT = re.compile(r"(?<=\s)#.*\Z", re.DOTALL)
@@ -37,7 +39,10 @@ _ODD_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something wrong on one line, counted from 0; `instead` is the line as it should be."""
+    """Something wrong on one line, counted from 0; `instead` is the line as it should be.
+
+    `safe` is what `Fix.safe` is.
+    """
 
     line: int
     column: int
@@ -45,6 +50,7 @@ class Mistake:
     message: str
     instead: str | None = None
     cure: str = ""
+    safe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +153,8 @@ class _Pass:
         head = re.sub(f"[{_ODD_SPACES}]", " ", lead[0])
         if "\t" in head.partition("-")[0]:
             fixed = head.replace("\t", "  ") + text[len(head) :]
-            self._mistake(
-                "tab", "This line is indented with a tab, which YAML does not allow.", instead=fixed
-            )
+            message = "This line is indented with a tab, which YAML does not allow."
+            self._mistake("tab", message, instead=fixed, safe=True)
         text = head.replace("\t", " ") + text[len(head) :]
         self.result.lines[self._at] = re.sub(
             rf"^([\s-]*[\w-]+:)([{_ODD_SPACES}]+)", lambda found: found[1] + " " * len(found[2]), text
@@ -169,9 +174,8 @@ class _Pass:
         indent = found.start("key")
         if indent > self._key_indent and self._key_filled and not found["dashes"]:
             instead = " " * self._key_indent + self._text.lstrip()
-            self._mistake(
-                "indented", "This key is indented below a key that already has a value.", instead=instead
-            )
+            message = "This key is indented below a key that already has a value."
+            self._mistake("indented", message, instead=instead, safe=True)
             self.result.lines[self._at] = instead
             refound = _ENTRY.fullmatch(instead)
             assert refound is not None
@@ -183,9 +187,13 @@ class _Pass:
 
     def _stray(self) -> None:
         text = self._text
-        if found := _NO_SPACE.fullmatch(text):
+        if found := _COMMENT_ELSEWHERE.fullmatch(text):
+            instead = f"# {found[1]}"
+            message = "A comment in a frontmatter begins with `#`."
+            self._mistake("not-a-key", message, instead=instead, safe=True)
+        elif found := _NO_SPACE.fullmatch(text):
             instead = f"{found[1]}: {found[2]}"
-            self._mistake("no-space", "There is no space after the colon.", instead=instead)
+            self._mistake("no-space", "There is no space after the colon.", instead=instead, safe=True)
         elif self._at and not self.result.lines[self._at - 1].strip():
             self._mistake(
                 "not-a-key",
@@ -216,7 +224,8 @@ class _Pass:
             self._bracket(value, start)
         elif (reason := _forbidden(value)) is not None:
             code, message, better = reason
-            self._mistake(code, message, column=start, instead=self._with(start, value, better))
+            better_line, safe = self._with(start, value, better), better == quoted(value)
+            self._mistake(code, message, column=start, instead=better_line, safe=safe)
             self._quote(start, value)
         elif _needs_quotes(value):
             self._quote(start, value)
@@ -238,9 +247,8 @@ class _Pass:
                 self._quote(start, without_comment(raw))
         elif not self._closes_later(raw, _QUOTED[mark]):
             instead = self._with(start, raw.rstrip(), raw.rstrip() + mark)
-            self._mistake(
-                "unclosed-quote", f"The quote `{mark}` is not closed.", column=start, instead=instead
-            )
+            message = f"The quote `{mark}` is not closed."
+            self._mistake("unclosed-quote", message, column=start, instead=instead, safe=True)
             self.result.lines[self._at] = instead
 
     def _bracket(self, value: str, start: int) -> None:
@@ -252,19 +260,37 @@ class _Pass:
                 self._quote_items(items, value, start)
         elif not self._closes_later(value, re.compile(r"\[[^\]]*\].*", re.DOTALL)):
             instead = self._with(start, value, value.rstrip(", ") + "]")
-            self._mistake(
-                "unclosed-bracket", "The list is not closed with `]`.", column=start, instead=instead
-            )
+            message = "The list is not closed with `]`."
+            self._mistake("unclosed-bracket", message, column=start, instead=instead, safe=True)
             self.result.lines[self._at] = instead
 
     def _quote_items(self, items: list[tuple[int, int]], value: str, start: int) -> None:
+        left_open = [(first, last) for first, last in items if _is_left_open(value[first:last])]
+        if left_open:
+            self._close_quotes(left_open, value, start)
+            return
         spans = []
         for first, last in items:
             item = value[first:last]
-            if item and item[0] not in _QUOTED and (_needs_quotes(item) or _odd_in_a_list(item)):
+            if item and not _is_quoted(item) and (_needs_quotes(item) or _odd_in_a_list(item)):
                 spans.append((start + first, start + last, quoted(item)))
         if spans:
             self.result.replace(self._at, spans)
+
+    def _close_quotes(self, left_open: Sequence[tuple[int, int]], value: str, start: int) -> None:
+        """Close the quotes that items of a list left open, where these items end, and go on from there."""
+        closed = value
+        for first, last in reversed(left_open):
+            item = value[first:last] + value[first]
+            # What ends in a backslash would swallow the quote.
+            item = quoted(value[first:last]) if _is_left_open(item) else item
+            closed = closed[:first] + item + closed[last:]
+        instead = self._with(start, value, closed)
+        first = left_open[0][0]
+        message = f"The quote `{value[first]}` is not closed."
+        self._mistake("unclosed-quote", message, column=start + first, instead=instead)
+        self.result.lines[self._at] = instead
+        self._bracket(closed, start)
 
     def _closes_later(self, value: str, closed: re.Pattern[str]) -> bool:
         """Whether following lines, up to the next key, complete the value; they are skipped then."""
@@ -286,14 +312,22 @@ class _Pass:
         return self._text[:start] + new + self._text[start + len(value) :]
 
     def _mistake(
-        self, code: str, message: str, *, column: int = 0, instead: str | None = None, cure: str = ""
+        self,
+        code: str,
+        message: str,
+        *,
+        column: int = 0,
+        instead: str | None = None,
+        cure: str = "",
+        safe: bool = False,
     ) -> None:
         earlier = self.result.mistakes
         if earlier and earlier[-1].line == self._at:
             # One line, one cure: the later one starts from what the earlier one mended.
             first = earlier.pop()
             column, code, message = first.column, first.code, first.message
-        earlier.append(Mistake(self._at, column, code, message, instead, cure))
+            safe = safe and first.safe
+        earlier.append(Mistake(self._at, column, code, message, instead, cure, safe))
 
 
 def _forbidden(value: str) -> tuple[str, str, str] | None:
@@ -316,6 +350,14 @@ def _needs_quotes(value: str) -> bool:
         or re.search(r":(?:\s|\Z)", value) is not None
         or _ODD_BREAKS.search(value) is not None
     )
+
+
+def _is_quoted(item: str) -> bool:
+    return item[0] in _QUOTED and _QUOTED[item[0]].fullmatch(item) is not None
+
+
+def _is_left_open(item: str) -> bool:
+    return item[:1] in _QUOTED and _QUOTED[item[0]].fullmatch(item) is None
 
 
 def _odd_in_a_list(item: str) -> bool:

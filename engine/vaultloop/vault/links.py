@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from vaultloop.model.entry import Entry
 from vaultloop.model.fields import is_id
 from vaultloop.model.finding import Finding
 from vaultloop.model.problem import Problem, Severity
 from vaultloop.model.resource import AnyResource, Inherited, Kind, Ref, Reference, Resource, Spec
 from vaultloop.vault.declaration import Declaration
+from vaultloop.vault.flows import Flows
 from vaultloop.vault.keys import near_miss
 
 
@@ -68,6 +70,8 @@ class _Binding:
         self._names = _names([note for note in around if note.ref is not None]) | _names(named)
         ambiguous = set() if forgiving else self._ambiguous(named)
         valid = [self._bound(note) for note in named if note.spec and note.path not in ambiguous]
+        for note in named:
+            self._looked_at(note)
         self._together([pair for pair in valid if pair is not None])
         for declaration in named:
             assert declaration.ref is not None
@@ -114,33 +118,44 @@ class _Binding:
         spec, ref = declaration.spec, declaration.ref
         assert spec is not None
         assert ref is not None
-        update: dict[str, Any] = {}
-        sound = True
-        for name, info, mark in _marks(type(spec)):
-            if isinstance(mark, Inherited) and name not in spec.model_fields_set:
-                update |= self._inherited(name, info)
-            elif isinstance(mark, Reference) and getattr(spec, name):
-                resolved, ok = self._resolved(declaration, name, info, mark)
-                update[name] = resolved
-                sound = sound and ok
-        if not sound:
+        before = len(self.linked.problems)
+        spec = self._filled(declaration, spec, (self._defaults,))
+        if spec.entries_in is not None:
+            spec = spec.model_copy(update={spec.entries_in: self._filled_parts(declaration, spec)})
+        if any(problem.is_error for problem in self.linked.problems[before:]):
             return None
-        resource = Resource(
-            ref, spec.model_copy(update=update) if update else spec, declaration.source, spec.id or ""
-        )
+        resource = Resource(ref, spec, declaration.source, spec.id or "")
         self.linked.resources[ref] = resource
         return declaration, resource
 
-    def _inherited(self, name: str, info: FieldInfo) -> dict[str, Any]:
-        if self._defaults is None or name not in type(self._defaults).model_fields:
-            return {}
-        value = getattr(self._defaults, name)
-        return {} if value == info.default else {name: value}
+    def _looked_at(self, declaration: Declaration) -> None:
+        """Tell what is wrong with the references of an invalid note, so that all is mended at once."""
+        draft = declaration.draft
+        if draft is not None and not self._forgiving:
+            self._filled(declaration, draft, ())
+            if draft.entries_in is not None:
+                self._filled_parts(declaration, draft)
 
-    def _resolved(self, note: Declaration, name: str, info: FieldInfo, mark: Reference) -> tuple[Any, bool]:
-        value = getattr(note.spec, name)
+    def _filled_parts(self, note: Declaration, spec: Spec) -> tuple[Spec, ...]:
+        above = (spec, self._defaults)
+        parts = zip(spec.parts(), note.entries, strict=True)
+        return tuple(self._filled(note, part, above, entry) for part, entry in parts)
+
+    def _filled(
+        self, note: Declaration, spec: Spec, above: Sequence[Spec | None], entry: Entry | None = None
+    ) -> Spec:
+        """`spec` with its references resolved, and what it leaves out taken from those `above` it."""
+        update: dict[str, Any] = {}
+        for name, info, mark in _marks(type(spec)):
+            if isinstance(mark, Inherited) and name not in spec.model_fields_set:
+                update |= _inherited(name, info, above)
+            elif isinstance(mark, Reference) and getattr(spec, name):
+                update[name] = self._resolved(note, getattr(spec, name), info.alias or name, mark, entry)
+        return spec.model_copy(update=update) if update else spec
+
+    def _resolved(self, note: Declaration, value: Any, key: str, mark: Reference, entry: Entry | None) -> Any:
         several = isinstance(value, tuple)
-        names, sound = [], True
+        names = []
         for item, text in enumerate(value if several else (value,)):
             if text in mark.words or (mark.ids and is_id(text)):
                 names.append(text)
@@ -149,11 +164,11 @@ class _Binding:
             elif self._forgiving:
                 names.append(text)
             else:
-                self._missing(note, info.alias or name, item if several else None, text, mark)
-                sound = sound and not mark.needed
-        return (tuple(names) if several else next(iter(names), None)), sound
+                finding = self._missing(key, item if several else None, text, mark)
+                self._tell(note, entry.located(finding) if entry else finding)
+        return tuple(names) if several else next(iter(names), None)
 
-    def _missing(self, note: Declaration, key: str, item: int | None, text: str, mark: Reference) -> None:
+    def _missing(self, key: str, item: int | None, text: str, mark: Reference) -> Finding:
         known = sorted({name for (kind, _), name in self._names.items() if kind == mark.kind} | mark.words)
         elsewhere = sorted({kind for kind, name in self._names if name == text.casefold()})
         message = f"There is no {mark.kind} `{text}`."
@@ -166,10 +181,7 @@ class _Binding:
         meant = near_miss(text, known)
         written = None if meant is None else meant if meant in mark.words else f'"[[{meant}]]"'
         severity = Severity.ERROR if mark.needed else Severity.WARNING
-        self._tell(
-            note,
-            Finding(key, "missing-reference", message, cure, write=written, item=item, severity=severity),
-        )
+        return Finding(key, "missing-reference", message, cure, write=written, item=item, severity=severity)
 
     # All of one kind.
 
@@ -179,6 +191,15 @@ class _Binding:
             specs = {name: spec for name, (_, spec) in notes.items()}
             for name, finding in kind.spec.findings_together(specs):
                 self._tell(notes[name][0], finding)
+        notes_of = {resource.ref: note for note, resource in valid}
+        for ref, finding in Flows({resource.ref: resource for _, resource in valid}).findings():
+            self._tell(notes_of[ref], finding)
+
+
+def _inherited(name: str, info: FieldInfo, above: Iterable[Spec | None]) -> dict[str, Any]:
+    source = next((spec for spec in above if spec is not None and name in type(spec).model_fields), None)
+    value = info.default if source is None else getattr(source, name)
+    return {} if value == info.default else {name: value}
 
 
 @lru_cache

@@ -17,13 +17,10 @@ from vaultloop.vault.declaration import Declaration, declared
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Entry, Files
 from vaultloop.vault.links import defaults_of, link, recall
+from vaultloop.vault.location import FOLDER, LOOK_ALIKES
 from vaultloop.vault.plain_folder import FolderFiles
 
 __all__ = ["FOLDER", "FolderFiles", "KnownNote", "Loader"]
-
-FOLDER = "agent"
-# Folders that a person may take for it; asked for by name, because walking the vault would cost.
-LOOK_ALIKES = ("Agent", "AGENT", "agents", "Agents", "_agent", ".agent")
 
 _COPIES = re.compile(
     r"""\.sync-conflict-\d{8}-\d{6}        # Syncthing

@@ -1,19 +1,14 @@
 """The files of a plain folder, read as if they were a revision."""
 
-import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vaultloop.vault.files import Entry
-from vaultloop.vault.trees import is_utf8
+from vaultloop.vault.files import Entry, is_utf8
+from vaultloop.vault.object_id import blob_id, tree_id
+
+__all__ = ["FolderFiles", "blob_id"]
 
 _SKIPPED = frozenset({".git"})
-
-
-def blob_id(data: bytes) -> str:
-    """The id that git gives to this content."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 class FolderFiles:
@@ -38,13 +33,11 @@ class FolderFiles:
 
     def tree_id(self, folder: str) -> str | None:
         """The id that git would give the folder's tree; every file below is read for it."""
-        if not self._is_exactly_there(folder):
-            return None
-        return self._tree(self._folder / folder, folder)
+        return tree_id(self.under(folder), folder)
 
     def under(self, folder: str) -> Iterator[Entry]:
         """Every regular file below `folder`, sorted by path."""
-        if not self._is_exactly_there(folder):
+        if not self._is_exactly_there(folder) or not (self._folder / folder).is_dir():
             return iter(())
         return iter(sorted(self._entries(self._folder / folder, folder), key=lambda entry: entry.path))
 
@@ -67,28 +60,6 @@ class FolderFiles:
                 yield from self._entries(child, path)
             elif self._counts(child, path):
                 yield self._entry(path)
-
-    def _tree(self, folder: Path, prefix: str) -> str | None:
-        rows = []
-        for child in folder.iterdir():
-            path = f"{prefix}/{child.name}" if prefix else child.name
-            if child.name in _SKIPPED or child.is_symlink() or not is_utf8(child.name):
-                continue
-            if child.is_dir():
-                if tree := self._tree(child, path):
-                    rows.append((os.fsencode(child.name) + b"/", b"40000", tree))
-            elif self._counts(child, path):
-                entry = self._entry(path)
-                mode = b"100755" if entry.executable else b"100644"
-                rows.append((os.fsencode(child.name), mode, entry.blob))
-        # git sorts a folder as if its name ended in a slash.
-        data = b"".join(
-            mode + b" " + name.removesuffix(b"/") + b"\0" + bytes.fromhex(blob)
-            for name, mode, blob in sorted(rows)
-        )
-        return (
-            hashlib.sha1(b"tree %d\0" % len(data) + data, usedforsecurity=False).hexdigest() if rows else None
-        )
 
     def _entry(self, path: str) -> Entry:
         executable = bool((self._folder / path).stat().st_mode & 0o100)

@@ -17,9 +17,9 @@ from pygit2.enums import FileMode, SortMode
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Retry, Stalled
 from vaultloop.vault.effort import Effort
-from vaultloop.vault.files import Entry
+from vaultloop.vault.files import Entry, is_utf8
 from vaultloop.vault.revision import Commit, Identity, RevisionFiles, file_of, read
-from vaultloop.vault.trees import Leaf, LeafChange, Trees, is_utf8
+from vaultloop.vault.trees import Leaf, LeafChange, Trees
 
 __all__ = ["Commit", "HeadMovedError", "Identity", "Repository", "RevisionFiles", "Seal"]
 

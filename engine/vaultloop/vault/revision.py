@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pygit2
 from pygit2.enums import FileMode
 
-from vaultloop.vault.files import Entry
-from vaultloop.vault.trees import Leaf, Trees, is_utf8
+from vaultloop.vault.files import Entry, is_utf8
+from vaultloop.vault.trees import Leaf, Trees
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from vaultloop.vault.repository import DEFAULT_BRANCH
 # What an existing vault gets; the rest of the template is for those who begin with nothing.
 DECLARATIONS = "agent"
 # How a note begins that would start to write by itself, and how it begins where it must not.
-_STARTS_ITSELF = b"---\nkind: cron\n"
+_STARTS_ITSELF = tuple(b"---\nkind: %s\n" % kind for kind in (b"cron", b"crontab", b"reminder"))
 _PAUSED = b"paused: true\n"
 
 
@@ -73,8 +73,8 @@ def _is_template(vault: Path, path: str) -> bool:
 def _content(file: Path, *, quiet: bool) -> bytes:
     """A file of the template; if `quiet`, so that nothing starts to write by itself."""
     content = file.read_bytes()
-    begins = quiet and content.startswith(_STARTS_ITSELF)
-    return _STARTS_ITSELF + _PAUSED + content.removeprefix(_STARTS_ITSELF) if begins else content
+    head = next((head for head in _STARTS_ITSELF if quiet and content.startswith(head)), None)
+    return content if head is None else head + _PAUSED + content.removeprefix(head)
 
 
 def _is_paused(note: Path) -> bool:
@@ -87,8 +87,8 @@ def _is_paused(note: Path) -> bool:
 def write_template(vault: Path) -> Scaffold:
     """Copy the template into `vault`: all of it into an empty folder, only `agent/` where notes exist.
 
-    What the vault once had and somebody deleted stays deleted. Where notes exist, a cron comes paused: it
-    writes, and its owner has not met it yet.
+    What the vault once had and somebody deleted stays deleted. Where notes exist, schedules come paused:
+    they write, and their owner has not met them yet.
 
     Raises:
         VaultloopError: the folder cannot be written.

@@ -19,6 +19,11 @@ _FORMS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a password in an address": r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,200}:[^\s/@{}<>]{3,200}@",
 }
+# What to do about one, wherever it stands.
+CURE = (
+    "Delete it here, keep it in the operator's settings and write only its name; "
+    "then revoke it: it stays in the vault's history."
+)
 _SECRET = re.compile("|".join(f"(?P<f{number}>{form})" for number, form in enumerate(_FORMS.values())))
 
 

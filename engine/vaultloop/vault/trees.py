@@ -8,6 +8,7 @@ import pygit2
 from pygit2.enums import FileMode, ObjectType
 
 from vaultloop.vault.effort import Effort
+from vaultloop.vault.files import is_utf8
 
 # Names that lead elsewhere, or into git itself.
 _FORBIDDEN = frozenset({"", ".", "..", ".git"})
@@ -27,11 +28,6 @@ class Leaf:
     @property
     def is_file(self) -> bool:
         return self.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
-
-
-def is_utf8(path: str) -> bool:
-    """Whether the bytes of a path are text; libgit2 takes no others, and neither does a database or a log."""
-    return path.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in path)
 
 
 def shown(path: str) -> str:

@@ -18,10 +18,10 @@ from watchfiles._rust_notify import RustNotify
 
 from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.worker import Worker
+from vaultloop.vault.files import is_utf8
 from vaultloop.vault.folder import MEANT
 from vaultloop.vault.ignore import is_leftover
 from vaultloop.vault.settling import Settling, Signature, signature_of
-from vaultloop.vault.trees import is_utf8
 
 log = logging.getLogger(__name__)
 

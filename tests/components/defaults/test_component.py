@@ -44,3 +44,9 @@ async def test_a_paused_note_leaves_what_is_built_in() -> None:
     async with DefaultsComponent(sessions) as defaults:
         await defaults.apply(Change(Action.CREATE, None, note(runner="claude", paused="true")))
         assert sessions.defaults == AgentDefaults()
+
+
+def test_model_and_budget_are_named_as_not_enforced_where_the_program_is_no_claude() -> None:
+    limits: dict[str, object] = {"model": "claude-opus-5-5", "budget-usd-per-run": "0.50"}
+    assert note(runner="command", **limits).spec.not_enforced() == ["model", "budget-usd-per-run"]
+    assert note(runner="claude", **limits).spec.not_enforced() == []

@@ -3,7 +3,8 @@
 from typing import ClassVar, Literal
 
 from vaultloop.model.conversation import AgentDefaults
-from vaultloop.model.fields import Duration, Positive, Text, Timezone, Usd
+from vaultloop.model.fields import Positive, Text, Timeout, Timezone, Usd
+from vaultloop.model.outside import Command
 from vaultloop.model.resource import DEFAULT_MAX_SESSIONS, DEFAULT_STOP_AFTER, Kind, Spec, Stage
 
 _BUILT_IN = AgentDefaults()
@@ -16,7 +17,7 @@ class DefaultsSpec(Spec):
 
     runner: Literal["claude", "command"] = _BUILT_IN.runner
     """The program that answers: `claude` is Claude Code, `command` is any program of yours."""
-    command: Text = _BUILT_IN.command
+    command: Command = _BUILT_IN.command
     """With `runner: command`, the program and its arguments. It reads the prompt and prints the reply."""
     model: Text | None = None
     """The model that sessions ask for, unless their scope names another."""
@@ -24,7 +25,7 @@ class DefaultsSpec(Spec):
     """Where you live, as continent and city; schedules without a timezone of their own follow it."""
     max_sessions: Positive = DEFAULT_MAX_SESSIONS
     """How many sessions run at once; the rest wait in line."""
-    stop_after: Duration = DEFAULT_STOP_AFTER
+    stop_after: Timeout = DEFAULT_STOP_AFTER
     """The longest that a session may take."""
     budget_usd_per_run: Usd | None = None
     """The most that one session may cost, in US dollars."""
@@ -32,6 +33,11 @@ class DefaultsSpec(Spec):
     """The most that all sessions of a day may cost together."""
     budget_usd_per_month: Usd | None = None
     """The most that all sessions of a calendar month may cost together."""
+
+    def not_enforced(self) -> list[str]:
+        """Also what a program of one's own is not held to: nobody but `claude` knows models and costs."""
+        blind = {"model", "budget-usd-per-run"} if self.runner == "command" else set()
+        return [name for name in self.fields() if name in self.to_come | blind]
 
     def agent(self) -> AgentDefaults:
         """What the sessions are told."""

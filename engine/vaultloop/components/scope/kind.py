@@ -1,13 +1,17 @@
 """The kind `scope`."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from vaultloop.components.scope.permissions import permission_changes
 from vaultloop.model.conversation import ANYONE, OWNER
-from vaultloop.model.fields import Duration, Globs, Ids, Many, Names, Positive, Text, Texts, Usd
+from vaultloop.model.fields import Globs, Ids, Many, Names, Path, Positive, Text, Texts, Timeout, Usd
 from vaultloop.model.finding import Finding
+from vaultloop.model.flow import Flow, Reads, Writes
+from vaultloop.model.glob import matches_any
+from vaultloop.model.outside import Hosts, Mounts
+from vaultloop.model.policy import COMMANDS, Audience
 from vaultloop.model.problem import Severity
 from vaultloop.model.resource import (
     DEFAULT_STOP_AFTER,
@@ -18,6 +22,7 @@ from vaultloop.model.resource import (
     Spec,
     Stage,
 )
+from vaultloop.model.words import near_miss
 
 Ability = Literal["web-search", "web-fetch", "shell"]
 TelegramRight = Literal["read", "write", "admin", "dangerous"]
@@ -34,7 +39,7 @@ class ScopeSpec(Spec):
         {
             *("answers", "mounts", "mcp-servers", "telegram-may", "telegram-chats", "hosts"),
             *("budget-usd-per-day", "budget-usd-per-month", "messages-per-person-per-hour"),
-            *("conversation", "self-edit", "files-to"),
+            *("self-edit", "files-to"),
         }
     )
 
@@ -51,7 +56,9 @@ class ScopeSpec(Spec):
     """What it may change; it sees that too."""
     except_: Globs = ()
     """What stays hidden and untouched even where the two lists above allow it."""
-    mounts: Texts = ()
+    trusts: Annotated[Names, Reference("scope", needed=False)] = ()
+    """Scopes of people you trust less, whose writing may be read here all the same: links to their notes."""
+    mounts: Mounts = ()
     """Folders outside the vault, by the names that the operator's settings give them."""
     abilities: Many[Ability] = ()
     """Beyond reading and writing notes: `web-search`, `web-fetch`, `shell`."""
@@ -61,7 +68,7 @@ class ScopeSpec(Spec):
     """What it may do with your Telegram account: `read`, `write`, `admin`, `dangerous`."""
     telegram_chats: Ids = ()
     """The chats in which it may do so."""
-    hosts: Texts = ()
+    hosts: Hosts = ()
     """Internet hosts it may reach, such as `api.example.org` or `*.example.org`."""
     model: Annotated[Text | None, Inherited()] = None
     """The model that answers here."""
@@ -74,8 +81,8 @@ class ScopeSpec(Spec):
     messages_per_person_per_hour: Positive | None = None
     """How often one person is answered."""
     max_steps: Positive | None = None
-    """How many times the agent may use tools before it must answer."""
-    stop_after: Annotated[Duration, Inherited()] = DEFAULT_STOP_AFTER
+    """How many steps a session may take: each round of tools is one, and so is the answer."""
+    stop_after: Annotated[Timeout, Inherited()] = DEFAULT_STOP_AFTER
     """The longest that a session may take."""
     conversation: Literal["fresh", "continue"] = "fresh"
     """Whether each message starts anew or goes on where the last one ended."""
@@ -86,7 +93,7 @@ class ScopeSpec(Spec):
     """
     commands: Texts = ()
     """Chat commands that people here may use, such as `status`."""
-    files_to: Text | None = None
+    files_to: Path | None = None
     """The folder for files that people send."""
 
     def not_enforced(self) -> list[str]:
@@ -103,16 +110,80 @@ class ScopeSpec(Spec):
         alone = {"chats": (OWNER,), "people": (OWNER,), "self_edit": self.self_edit or "deny"}
         return self.model_copy(update=alone)
 
+    def audience(self, owners: Collection[str] = ()) -> Audience:
+        """Who may speak there, as a class: the fences are stricter the less their owner knows who it is.
+
+        `owners` are the owners' ids, as far as they are known.
+        """
+        if not self.chats:
+            return Audience.CRON
+        people = self.people or ()
+        if ANYONE in people:
+            return Audience.PUBLIC
+        known = {OWNER, *owners}
+        # A private chat has the id of the person in it.
+        private = all(chat in known for chat in self.chats)
+        return Audience.OWNER if private and known.issuperset(people) else Audience.GROUP
+
+    def flows(self) -> Iterable[Flow]:
+        """What its sessions may write and read; what they may write they also see."""
+        who = self.audience()
+        yield Writes(who, self.can_write, self.except_)
+        yield Reads(who, (*self.can_read, *self.can_write), self.except_, self.trusts)
+
     def findings(self) -> Iterable[Finding]:
         """Grants that cannot mean what was written."""
         yield from self._people()
         yield from self._chat_ids()
-        if self.files_to is not None and not self.can_write:
-            message = "Files are kept here, but nothing may be written."
-            add = f'can-write: "{self.files_to}"'
+        yield from self._files()
+        yield from self._telegram()
+        yield from self._commands()
+
+    def _files(self) -> Iterable[Finding]:
+        folder = self.files_to
+        if folder is None or matches_any(self.can_write, f"{folder}/file"):
+            return
+        message = f"Files are kept in `{folder}`, but nothing may be written there."
+        if self.can_write:
+            cure = f"Add `{folder}` to `can-write`, or name a folder that is in it."
+            yield Finding("files-to", "nowhere-to-write", message, cure, severity=Severity.WARNING)
+        else:
+            add = f'can-write: "{folder}"'
             yield Finding("files-to", "nowhere-to-write", message, add=add, severity=Severity.WARNING)
 
+    def _telegram(self) -> Iterable[Finding]:
+        warning = Severity.WARNING
+        if self.telegram_may and not self.telegram_chats:
+            message = "No chat is named in which it may do so, so it may do nothing on Telegram."
+            add = f"telegram-chats: {OWNER}"
+            yield Finding("telegram-may", "nothing-granted", message, add=add, severity=warning)
+        if self.telegram_chats and not self.telegram_may:
+            message = "Nothing is named that it may do in these chats."
+            yield Finding(
+                "telegram-chats", "nothing-granted", message, add="telegram-may: read", severity=warning
+            )
+        for item, chat in enumerate(self.telegram_chats):
+            if chat == ANYONE:
+                message = "`anyone` is a word for people, not for chats."
+                yield Finding("telegram-chats", "bad-id", message, write=OWNER, item=item)
+
+    def _commands(self) -> Iterable[Finding]:
+        for item, typed in enumerate(self.commands):
+            name = typed.strip().lstrip("/").lower()
+            if name not in COMMANDS:
+                one_of = ", ".join(f"`{known}`" for known in COMMANDS)
+                write = near_miss(name, COMMANDS)
+                cure = f"Write one of {one_of}, or delete this."
+                message = f"There is no command `{typed}`."
+                yield Finding(
+                    "commands", "unknown-command", message, cure, write, item=item, severity=Severity.WARNING
+                )
+
     def _people(self) -> Iterable[Finding]:
+        if self.people and not self.chats:
+            message = "People are named here, but no chat, so nobody can speak."
+            cure = "Add `chats` with the chat's id, or delete this line: then it is for crons alone."
+            yield Finding("people", "no-chat", message, cure, severity=Severity.WARNING)
         if self.people or not self.chats or self.chats == (OWNER,):
             return
         if self.people is None:
@@ -127,13 +198,15 @@ class ScopeSpec(Spec):
                 message = "`anyone` is a word for people, not for chats."
                 yield Finding("chats", "bad-id", message, write=OWNER, item=item)
             elif (doubt := self._doubt(chat)) is not None:
-                write, severity = f'"-{chat}"', Severity.WARNING
+                write, severity = f'"{_as_group(chat)}"', Severity.WARNING
                 yield Finding("chats", "suspicious-id", doubt, write=write, item=item, severity=severity)
 
     def _doubt(self, chat: str) -> str | None:
         """Why an id is probably a group's that lost its minus."""
         if re.fullmatch(r"100\d{10}", chat):
             return f"`{chat}` looks like a group's id without its minus."
+        if re.fullmatch(r"-[1-3]\d{9}", chat):
+            return f"`{chat}` looks like the id of a large group without its 100."
         if chat.isdigit() and self.people and not {chat, OWNER, ANYONE} & set(self.people):
             return (
                 f"`{chat}` is the private chat of a person who may not speak here; a group's id has a minus."
@@ -166,6 +239,12 @@ class ScopeSpec(Spec):
     def permission_changes(cls, old: Resource[Any] | None, new: Resource[Any] | None) -> tuple[str, ...]:
         """What people of the scope may do more or less."""
         return permission_changes(old, new)
+
+
+def _as_group(chat: str) -> str:
+    """The id as a group's: large ones (channels and what grew out of groups) begin with -100."""
+    digits = chat.removeprefix("-")
+    return f"-100{digits}" if re.fullmatch(r"[1-3]\d{9}", digits) else f"-{digits}"
 
 
 KIND = Kind("scope", ScopeSpec, Stage.ACCESS, folder="scopes")

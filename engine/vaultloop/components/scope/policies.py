@@ -3,28 +3,15 @@
 from collections.abc import Collection
 
 from vaultloop.components.scope.kind import ScopeSpec
-from vaultloop.model.conversation import ANYONE, OWNER
+from vaultloop.model.conversation import OWNER
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.model.resource import Resource
-
-
-def audience(scope: ScopeSpec, owners: Collection[str]) -> Audience:
-    """Who may speak there, as a class: the fences are stricter the less their owner knows who it is."""
-    if not scope.chats:
-        return Audience.CRON
-    people = scope.people or ()
-    if ANYONE in people:
-        return Audience.PUBLIC
-    known = {OWNER, *owners}
-    # A private chat has the id of the person in it.
-    private = all(chat in known for chat in scope.chats)
-    return Audience.OWNER if private and known.issuperset(people) else Audience.GROUP
 
 
 def policy_of(resource: Resource[ScopeSpec], owners: Collection[str]) -> Policy:
     """The policy that the note declares."""
     scope = resource.spec
-    who = audience(scope, owners)
+    who = scope.audience(owners)
     return Policy(
         scope=resource.ref.name,
         audience=who,
