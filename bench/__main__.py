@@ -6,10 +6,18 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import idle, noop, remote, saving, viewing
+from bench import checking, firing, idle, noop, remote, saving, viewing
 from bench.measure import Row
 
-PARTS = {"idle": idle, "remote": remote, "noop": noop, "saving": saving, "viewing": viewing}
+PARTS = {
+    "idle": idle,
+    "checking": checking,
+    "firing": firing,
+    "remote": remote,
+    "noop": noop,
+    "saving": saving,
+    "viewing": viewing,
+}
 
 
 async def measured(names: list[str]) -> list[Row]:

@@ -110,6 +110,31 @@ def test_a_file_that_was_named_must_exist_and_be_toml(tmp_path: Path) -> None:
         load(config=write(tmp_path / "bad.toml", "folder = v"), environment={})
 
 
+def test_a_secret_may_lie_in_a_file_of_its_own(tmp_path: Path) -> None:
+    file = write(tmp_path / "secrets" / "git", "hunter2\n")
+    environment = {"VAULTLOOP_FOLDER": "v", "VAULTLOOP_GIT_PASSWORD_FILE": str(file)}
+    password = load(environment=environment).git_password
+    assert password is not None
+    assert password.get_secret_value() == "hunter2"
+    with pytest.raises(InvalidSettings, match=r"VAULTLOOP_GIT_PASSWORD.* both set: keep one"):
+        load(environment={**environment, "VAULTLOOP_GIT_PASSWORD": "other"})
+    with pytest.raises(InvalidSettings, match="VAULTLOOP_BRANCH_FILE: no such setting"):
+        load(environment={**environment, "VAULTLOOP_BRANCH_FILE": str(file)})
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"\n", "empty"), (b"\xe4", "no UTF-8"), (None, "No such file")]
+)
+def test_a_file_that_gives_no_secret_is_named_and_not_shown(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    variable = "VAULTLOOP_ANTHROPIC_API_KEY_FILE"
+    with pytest.raises(InvalidSettings, match=rf"{variable}: \S*key gives no secret \(.*{why}"):
+        load(environment={"VAULTLOOP_FOLDER": "v", variable: str(tmp_path / "key")})
+
+
 def test_a_password_is_never_printed(tmp_path: Path) -> None:
     environment = {"VAULTLOOP_FOLDER": "v", "VAULTLOOP_GIT_PASSWORD": "hunter2", "VAULTLOOP_POLL": "soon"}
     with pytest.raises(InvalidSettings) as caught:

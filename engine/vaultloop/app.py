@@ -1,15 +1,14 @@
 """The composition root: every part is made here, given what it needs, and ended in the reverse order.
 
-Read it first. `assembled` builds an engine; `up` runs one until somebody asks it to stop; `plan_offline`
-answers `vaultloop plan` where none runs. There is no logic here: what decides lies in the parts.
+Read it first. `assembled` builds an engine; `plan_offline` answers `vaultloop plan` where none runs. There is
+no logic here: what decides lies in the parts.
 """
 
 import asyncio
 import logging
 import os
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,7 +16,8 @@ from typing import Any
 from vaultloop.aio import rpc
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import Clock, SystemClock
-from vaultloop.aio.supervise import every, persist
+from vaultloop.aio.service import keep_serving
+from vaultloop.aio.supervise import every, persist, running
 from vaultloop.components import KINDS
 from vaultloop.components.bridge.component import BridgeComponent
 from vaultloop.components.bridge.console import ConsoleChannel
@@ -26,7 +26,6 @@ from vaultloop.components.defaults.component import DefaultsComponent
 from vaultloop.components.rule.component import RuleComponent
 from vaultloop.components.scope.component import ScopeComponent
 from vaultloop.control import Control
-from vaultloop.model.cell import Runner
 from vaultloop.model.change import Plan
 from vaultloop.model.component import Component
 from vaultloop.model.conversation import AgentDefaults
@@ -34,8 +33,9 @@ from vaultloop.model.errors import VaultloopError
 from vaultloop.overview import crons_text, status_text
 from vaultloop.reconcile import planner
 from vaultloop.reconcile.loop import Reconciler, Report
-from vaultloop.runners.claude import ClaudeRunner
+from vaultloop.runners.claude.runner import ClaudeRunner
 from vaultloop.runners.command import CommandRunner
+from vaultloop.runners.readiness import Readiness
 from vaultloop.sandbox.direct import DirectLauncher
 from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.sessions.services import Services
@@ -56,6 +56,7 @@ from vaultloop.vault.repository import Identity
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.sync import Sync
 from vaultloop.vault.watcher import Watcher
+from vaultloop.web import child as web
 
 log = logging.getLogger(__name__)
 
@@ -91,127 +92,227 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
         Busy: another one acts on the state directory.
         VaultloopError: the vault cannot be opened; with the cure.
     """
+    async with (
+        _ground(settings, clock) as ground,
+        _conversations(ground) as talk,
+        _declared(ground, talk) as declared,
+        _watching(ground) as watcher,
+    ):
+        lookout, ready = Lookout(ground.sync, watcher), asyncio.Event()
+        reconciler = _reconciler(ground, talk, declared, lookout, ready)
+        control = Control(
+            reconciler=reconciler,
+            dispatcher=talk.dispatcher,
+            console=talk.console,
+            crons=declared.crons,
+            inbox=Inbox(ground.database),
+            book=ground.book,
+            ready=ready,
+            poll=ground.poller.asked,
+        )
+
+        def look_again() -> None:
+            ground.poller.ring()
+            ground.bell.ring()
+
+        tasks = _flows(ground, reconciler, declared.readiness) | _processes(settings, clock)
+        if watcher is not None:
+            tasks["walk through the folder"] = every(WALK_PERIOD, clock, _walk(ground, lookout))
+        async with rpc.serving(ground.state.socket, control.handlers), running(tasks):
+            yield Engine(
+                reconciler,
+                talk.dispatcher,
+                declared.components,
+                ground.sync,
+                ground.book,
+                ground.effort,
+                look_again,
+                ready,
+            )
+
+
+# The parts, from the ground up. Each block below is entered in this order and left in the reverse one.
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What both flows stand on: state directory, records, vault, and the bell of the state flow."""
+
+    settings: Settings
+    clock: Clock
+    state: StateDirectory
+    database: Database
+    book: StatusBook
+    sync: Sync
+    effort: Effort
+    bell: Bell
+    poller: Poller
+    pusher: Pusher
+
+
+@asynccontextmanager
+async def _ground(settings: Settings, clock: Clock) -> AsyncIterator[_Ground]:
     state = StateDirectory(settings.state)
     async with AsyncExitStack() as stack:
         stack.enter_context(state.locked())
         if settings.folder is not None:
             stack.enter_context(alone_on(settings.folder))
         database = stack.enter_context(Database(state.database))
-        bell, ready, effort = Bell(), asyncio.Event(), Effort()
+        bell, effort = Bell(), Effort()
         sync = await stack.enter_async_context(_sync(settings, clock, effort))
-        book, inbox = StatusBook(database), Inbox(database)
-
-        pusher = Pusher(sync, clock, on_push=bell.ring)
-
-        def on_published() -> None:
-            pusher.ring()
-            bell.ring()
-
-        scopes, rules, console = ScopeComponent(settings.owners), RuleComponent(), ConsoleChannel()
-        launcher = DirectLauncher()
-        book.record_sandbox(launcher.confinement)
-        services = Services(
-            state=settings.state,
-            database=database,
-            sync=sync,
-            signer=Signer.make(settings.state),
-            author=Identity(settings.git_name, settings.git_email),
-            guard=scopes,
-            contributors=[rules],
-            runner=_runners(settings, launcher),
-            confinement=launcher.confinement,
-            clock=clock,
-            on_published=on_published,
-            on_owed=lambda: None,
-        )
-        dispatcher = await stack.enter_async_context(
-            Dispatcher(
-                services,
-                channels={console.platform: console},
-                status=lambda: status_text(database),
-                crons=lambda: crons_text(database, clock.now()),
-            )
-        )
-        crons = CronComponent(slots=SlotStore(database, clock), turns=dispatcher, clock=clock, guard=scopes)
-        components: dict[str, Component[Any]] = {
-            "defaults": await stack.enter_async_context(DefaultsComponent(dispatcher)),
-            "scope": await stack.enter_async_context(scopes),
-            "rule": await stack.enter_async_context(rules),
-            "cron": await stack.enter_async_context(crons),
-            "bridge": await stack.enter_async_context(BridgeComponent([console])),
-        }
-
-        watcher = await _watcher(stack, settings, sync, clock, bell)
-        lookout = Lookout(sync, watcher)
-        poller = Poller(sync, settings.poll, clock, on_poll=bell.ring)
         sync.on_change = bell.ring
-
-        def on_report(report: Report) -> None:
-            # Only now can the guard tell who may speak.
-            if report.revision is not None and not ready.is_set():
-                dispatcher.begin()
-                ready.set()
-            if settings.remote is not None and report.revision is not None:
-                pusher.ring_unless_pushed()
-
-        reconciler = Reconciler(
-            vault=lookout,
-            loader=Loader(KINDS, effort),
-            kinds=KINDS,
-            components=components,
-            book=book,
+        yield _Ground(
+            settings=settings,
             clock=clock,
+            state=state,
+            database=database,
+            book=StatusBook(database),
+            sync=sync,
+            effort=effort,
             bell=bell,
-            on_report=on_report,
+            poller=Poller(sync, settings.poll, clock, on_poll=bell.ring),
+            pusher=Pusher(sync, clock, on_push=bell.ring),
         )
-        control = Control(
-            reconciler=reconciler,
-            dispatcher=dispatcher,
-            console=console,
-            crons=crons,
-            inbox=inbox,
-            poll=poller.asked,
-        )
-        await stack.enter_async_context(rpc.serving(state.socket, control.handlers))
-
-        def look_again() -> None:
-            poller.ring()
-            bell.ring()
-
-        def walk_again() -> None:
-            lookout.walk_is_due()
-            bell.ring()
-
-        tasks = {"state flow": reconciler.run() if settings.remote is None else poller.then(reconciler.run)}
-        if settings.remote is not None:
-            tasks["poll of the remote"] = persist("poll", poller.run, clock)
-            tasks["push"] = persist("push", pusher.run, clock)
-        if watcher is not None:
-            tasks["walk through the folder"] = every(WALK_PERIOD, clock, walk_again)
-        await stack.enter_async_context(_tasks(tasks))
-        yield Engine(reconciler, dispatcher, components, sync, book, effort, look_again, ready)
 
 
-async def up(
-    settings: Settings,
-    *,
-    clock: Clock | None = None,
-    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
-) -> None:
-    """Run an engine until ctrl-C or TERM; `beside` runs once it is ready, and ends with it."""
-    stop, hang_up = asyncio.Event(), Bell()
-    # From the first moment to the last: also what is slow to start or to end can be told to stop.
-    with _hearing(stop, hang_up):
-        async with assembled(settings, clock or SystemClock()) as engine:
-            log.info("sessions are UNCONFINED: their programs run as this user")
-            beside_it = {
-                "beside the engine": _companion(engine, beside),
-                "hang-up": _obey(hang_up, engine.look_again),
-            }
-            async with _tasks(beside_it):
-                await stop.wait()
-            log.info("stopping")
-        log.info("stopped")
+@dataclass(frozen=True, slots=True)
+class _Conversations:
+    """The flow from a message or a slot to an answer, and the components that take part in it."""
+
+    scopes: ScopeComponent
+    rules: RuleComponent
+    console: ConsoleChannel
+    runner: Callable[[AgentDefaults], ClaudeRunner | CommandRunner]
+    dispatcher: Dispatcher
+
+
+@asynccontextmanager
+async def _conversations(ground: _Ground) -> AsyncIterator[_Conversations]:
+    settings, clock, database = ground.settings, ground.clock, ground.database
+    scopes, rules, console = ScopeComponent(settings.owners), RuleComponent(), ConsoleChannel()
+    launcher = DirectLauncher()
+    ground.book.record_sandbox(launcher.confinement)
+
+    def on_published() -> None:
+        ground.pusher.ring()
+        ground.bell.ring()
+
+    services = Services(
+        state=settings.state,
+        database=database,
+        sync=ground.sync,
+        signer=Signer.make(settings.state),
+        author=Identity(settings.git_name, settings.git_email),
+        guard=scopes,
+        contributors=[rules],
+        runner=(runner := _runners(settings, launcher)),
+        confinement=launcher.confinement,
+        clock=clock,
+        on_published=on_published,
+        on_owed=lambda: None,
+    )
+    async with Dispatcher(
+        services,
+        channels={console.platform: console},
+        status=lambda: status_text(database),
+        crons=lambda: crons_text(database, clock.now()),
+    ) as dispatcher:
+        yield _Conversations(scopes, rules, console, runner, dispatcher)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """The components, by the kinds that they own."""
+
+    components: Mapping[str, Component[Any]]
+    crons: CronComponent
+    readiness: Readiness
+
+
+@asynccontextmanager
+async def _declared(ground: _Ground, talk: _Conversations) -> AsyncIterator[_Declared]:
+    readiness = Readiness(talk.dispatcher, talk.runner, os.environ, ground.clock, ground.book.record_agent)
+    crons = CronComponent(
+        slots=SlotStore(ground.database, ground.clock),
+        turns=talk.dispatcher,
+        clock=ground.clock,
+        guard=talk.scopes,
+        on_owed=talk.dispatcher.offer_replies,
+    )
+    async with (
+        DefaultsComponent(readiness) as defaults,
+        talk.scopes as scopes,
+        talk.rules as rules,
+        crons,
+        BridgeComponent([talk.console]) as bridges,
+    ):
+        components: dict[str, Component[Any]] = {
+            "defaults": defaults,
+            "scope": scopes,
+            "rule": rules,
+            "cron": crons,
+            "crontab": crons,
+            "reminder": crons,
+            "bridge": bridges,
+        }
+        yield _Declared(components, crons, readiness)
+
+
+@asynccontextmanager
+async def _watching(ground: _Ground) -> AsyncIterator[Watcher | None]:
+    """The watcher of the folder, where there is one."""
+    if ground.settings.folder is None:
+        yield None
+        return
+    settling, bell = ground.sync.settling, ground.bell
+    async with Watcher(ground.settings.folder, settling, ground.clock, bell.ring) as watcher:
+        yield watcher
+
+
+def _reconciler(
+    ground: _Ground, talk: _Conversations, declared: _Declared, lookout: Lookout, ready: asyncio.Event
+) -> Reconciler:
+    def on_report(report: Report) -> None:
+        # Only now can the guard tell who may speak.
+        if report.revision is not None and not ready.is_set():
+            talk.dispatcher.begin()
+            ready.set()
+        if ground.settings.remote is not None and report.revision is not None:
+            ground.pusher.ring_unless_pushed()
+
+    return Reconciler(
+        vault=lookout,
+        loader=Loader(KINDS, ground.effort),
+        kinds=KINDS,
+        components=declared.components,
+        book=ground.book,
+        clock=ground.clock,
+        bell=ground.bell,
+        on_report=on_report,
+    )
+
+
+def _flows(
+    ground: _Ground, reconciler: Reconciler, readiness: Readiness
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """The tasks of the state flow; those of conversations are the dispatcher's."""
+    clock, poller = ground.clock, ground.poller
+    tasks = {"agent program": persist("look at the agent program", readiness.run, clock)}
+    if ground.settings.remote is None:
+        return tasks | {"state flow": reconciler.run()}
+    return tasks | {
+        "state flow": poller.then(reconciler.run),
+        "poll of the remote": persist("poll", poller.run, clock),
+        "push": persist("push", ground.pusher.run, clock),
+    }
+
+
+def _walk(ground: _Ground, lookout: Lookout) -> Callable[[], None]:
+    def walk_again() -> None:
+        lookout.walk_is_due()
+        ground.bell.ring()
+
+    return walk_again
 
 
 async def plan_offline(settings: Settings) -> Plan:
@@ -266,11 +367,13 @@ def _sync(settings: Settings, clock: Clock, effort: Effort) -> Sync:
     )
 
 
-def _runners(settings: Settings, launcher: DirectLauncher) -> Callable[[AgentDefaults], Runner]:
+def _runners(
+    settings: Settings, launcher: DirectLauncher
+) -> Callable[[AgentDefaults], ClaudeRunner | CommandRunner]:
     equipment = {"ANTHROPIC_BASE_URL": settings.anthropic_base_url, "ANTHROPIC_API_KEY": settings.api_key}
     given = {name: value for name, value in equipment.items() if value}
 
-    def chosen(defaults: AgentDefaults) -> Runner:
+    def chosen(defaults: AgentDefaults) -> ClaudeRunner | CommandRunner:
         if defaults.runner == "claude":
             return ClaudeRunner(launcher, program=settings.claude, environment=given)
         return CommandRunner(launcher, defaults.command)
@@ -278,55 +381,11 @@ def _runners(settings: Settings, launcher: DirectLauncher) -> Callable[[AgentDef
     return chosen
 
 
-async def _watcher(
-    stack: AsyncExitStack, settings: Settings, sync: Sync, clock: Clock, bell: Bell
-) -> Watcher | None:
-    if settings.folder is None:
-        return None
-    return await stack.enter_async_context(Watcher(settings.folder, sync.settling, clock, bell.ring))
-
-
-@asynccontextmanager
-async def _tasks(work: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Named tasks that run until the block ends; one that fails ends the block."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(coroutine, name=name) for name, coroutine in work.items()]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-
-
-async def _companion(engine: Engine, beside: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
-    await engine.ready.wait()
-    log.info("ready at %s", (engine.book.revision or "")[:12])
-    if beside is not None:
-        await beside()
-
-
-async def _obey(bell: Bell, action: Callable[[], None]) -> None:
-    while True:
-        await bell.heard()
-        action()
-
-
-@contextmanager
-def _hearing(stop: asyncio.Event, hang_up: Bell) -> Iterator[None]:
-    """The first ctrl-C or TERM asks to stop, a second one insists; HUP looks again."""
-
-    def asked() -> None:
-        if stop.is_set():
-            # What is running is on the record: the next start goes on from there.
-            os._exit(130)
-        stop.set()
-
-    heard = {signal.SIGINT: asked, signal.SIGTERM: asked, signal.SIGHUP: hang_up.ring}
-    loop = asyncio.get_running_loop()
-    for number, handler in heard.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        yield
-    finally:
-        for number in heard:
-            loop.remove_signal_handler(number)
+def _processes(settings: Settings, clock: Clock) -> dict[str, Coroutine[Any, Any, None]]:
+    """The child processes beside the engine, kept running."""
+    if settings.web is None:
+        return {}
+    command, environment = web.command(settings.state, settings.web), web.environment()
+    return {
+        "web": keep_serving("web", command, cwd=settings.state, environment=environment, clock=clock),
+    }

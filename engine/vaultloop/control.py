@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from vaultloop.model.errors import VaultloopError
 from vaultloop.reconcile.loop import Reconciler
 from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.state.inbox import Fate, Inbox
+from vaultloop.state.status_book import StatusBook
 
 # How long a terminal may take to show a reply before it counts as gone (seconds): one that was stopped with
 # ctrl-Z must not keep replies from the others.
@@ -31,9 +33,13 @@ class Control:
         console: ConsoleChannel,
         crons: CronComponent,
         inbox: Inbox,
+        book: StatusBook,
+        ready: asyncio.Event,
         poll: Callable[[], Awaitable[None]],
     ) -> None:
-        """`poll` asks the remote, for the next look at the vault."""
+        """`poll` asks the remote, for the next look at the vault; `ready` is set once one was applied."""
+        self._book = book
+        self._ready = ready
         self._poll = poll
         self._reconciler = reconciler
         self._dispatcher = dispatcher
@@ -44,6 +50,7 @@ class Control:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         methods: dict[str, Handler] = {
+            "health": self._health,
             "plan": self._plan,
             "confirm": self._confirm,
             "run": self._run,
@@ -52,6 +59,17 @@ class Control:
             "say": self._say,
         }
         return {name: _explained(method) for name, method in methods.items()}
+
+    async def _health(self, _: Peer, __: JsonObject) -> Any:
+        """How the engine is, in words that name no note, chat or person."""
+        conditions = Counter(str(status.condition) for status in self._book.statuses())
+        return {
+            "ready": self._ready.is_set(),
+            "revision": self._book.revision,
+            "applied": self._book.applied_revision,
+            "push": str(self._book.push.state),
+            "conditions": dict(sorted(conditions.items())),
+        }
 
     async def _plan(self, _: Peer, __: JsonObject) -> Any:
         # What was pushed a moment ago is in the plan; applied it is when the engine looks by itself.

@@ -28,9 +28,11 @@ from pydantic import (
 
 from vaultloop.model.errors import VaultloopError
 from vaultloop.model.fields import Duration
+from vaultloop.web.address import Address
 
 FILE_NAME = "vaultloop.toml"
 PREFIX = "VAULTLOOP_"
+SECRET_FILE = "_FILE"  # noqa: S105 - the end of a variable's name
 
 # Variables with our prefix that are not settings: where the file is, and the crash tests' switch.
 _NOT_SETTINGS = frozenset({"VAULTLOOP_CONFIG", "VAULTLOOP_FAILPOINT"})
@@ -97,6 +99,8 @@ class Settings(BaseModel):
     """Key for the model; `ANTHROPIC_API_KEY` is read too."""
     anthropic_base_url: str | None = None
     """Address of the model's API, where it is not the vendor's."""
+    web: Address | None = None
+    """Where `/healthz` is answered over HTTP; nowhere if not given."""
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -126,6 +130,11 @@ class Settings(BaseModel):
         if value <= timedelta(0):
             raise ValueError("a duration longer than nothing, such as 5s")
         return value
+
+    @field_validator("web", mode="before")
+    @classmethod
+    def _address(cls, value: object) -> object:
+        return value if value is None or isinstance(value, Address) else Address.parse(str(value))
 
     @field_validator("log_level")
     @classmethod
@@ -170,6 +179,12 @@ class Settings(BaseModel):
         return os.environ.get("ANTHROPIC_API_KEY")
 
 
+# What may lie in a file of its own, as container platforms hand secrets over.
+_SECRETS = frozenset(
+    _kebab(name) for name, info in Settings.model_fields.items() if info.annotation == SecretStr | None
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Given:
     """Values as found, each with the place that a message names."""
@@ -200,7 +215,7 @@ def load(
         _read_file(path, given)
     for name, text in environment.items():
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS and text:
-            given.put(name.removeprefix(PREFIX).lower().replace("_", "-"), text, name)
+            _read_variable(name, text, given)
     for key, value in (flags or {}).items():
         if value is not None:
             given.put(key, value, f"--{key}")
@@ -230,6 +245,32 @@ def _read_file(path: Path, given: _Given) -> None:
         if key == "remote" and isinstance(value, str) and not _ADDRESS.match(value):
             value = str(path.parent / Path(value).expanduser())  # noqa: PLW2901 - likewise
         given.put(key, value, f"{path}: {key}")
+
+
+def _read_variable(name: str, text: str, given: _Given) -> None:
+    """The setting that `name` is the variable of; a secret's may end in `_FILE` and name where it lies."""
+    key, value = _key(name), text
+    if name.endswith(SECRET_FILE) and _key(name.removesuffix(SECRET_FILE)) in _SECRETS:
+        key, value = _key(name.removesuffix(SECRET_FILE)), _read_secret(Path(text), name)
+    if (other := given.places.get(key, "")).startswith(PREFIX):
+        raise InvalidSettings(f"{name} and {other} are both set: keep one of them.")
+    given.put(key, value, name)
+
+
+def _key(variable: str) -> str:
+    return variable.removeprefix(PREFIX).lower().replace("_", "-")
+
+
+def _read_secret(path: Path, variable: str) -> str:
+    try:
+        if secret := path.expanduser().read_text(encoding="utf-8").strip():
+            return secret
+        why = "it is empty"
+    except (OSError, UnicodeDecodeError) as error:
+        why = str(error.strerror) if isinstance(error, OSError) else "it is no UTF-8 text"
+    raise InvalidSettings(
+        f"{variable}: {path} gives no secret ({why}). Name a file that holds it and nothing else."
+    )
 
 
 def _validated(given: _Given) -> Settings:

@@ -16,7 +16,7 @@ import pytest
 
 from support.installation import Engine
 from support.vault_clone import git
-from support.workplace import DAY, ENDLESS, SLOT_TEXT, Workplace
+from support.workplace import DAY, ENDLESS, NOON, SLOT_TEXT, Workplace
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
 from vaultloop.aio.rpc import JsonObject, Peer, connected
 from vaultloop.model.conversation import Outcome
@@ -67,6 +67,8 @@ CASES: dict[Failpoint, tuple[Case, ...]] = {
     Failpoint.SESSION_STARTED: by_both(also_by_the_other=True),
     Failpoint.PROCESS_SPAWNED: by_both(Outcome.INTERRUPTED, also_by_the_other=True),
     Failpoint.PROCESS_ENDED: by_both(Outcome.INTERRUPTED),
+    # Only a run that fails comes here: `test_after_kill_9_between_two_tries` sees to it.
+    Failpoint.RETRY_RECORDED: (),
     Failpoint.ANSWER_RECORDED: by_both(),
     Failpoint.COMMIT_WRITTEN: by_both(),
     Failpoint.COMMIT_RECORDED: by_both(),
@@ -128,6 +130,37 @@ def test_after_two_kills_at_one_point_everything_is_there_once(place: Workplace,
     with place.engine("12:00:02", **{VARIABLE: point}) as engine:
         engine.wait_killed()
     verify(Aftermath.of(place), case)
+
+
+def test_after_kill_9_between_two_tries_the_second_one_is_made_and_only_once(place: Workplace) -> None:
+    tried = place.root / "tried"
+    before, _, _ = NOON.rpartition("---\n")
+    steps = f"fail until {tried}\nappend {SLOT_TEXT} to Log\n"
+    place.folder.save("agent/crons/noon.md", f"{before}retries: 1\n---\n{steps}")
+    with place.engine("11:59:59", **{VARIABLE: Failpoint.RETRY_RECORDED}) as engine:
+        engine.wait_killed()
+    assert tried.exists()
+    with place.engine("12:00:05") as engine:
+        engine.line("ready at")
+        engine.stop()
+    with records(place) as waiting:
+        (turn,) = Turns(waiting).unfinished()
+        assert (turn.attempt, turn.outcome, Outbox(waiting).waiting()) == (2, None, [])
+    # Its time has come while no engine ran.
+    with place.engine("12:30:00") as engine:
+        engine.line("ended: done")
+        engine.line(f"pushed {place.head[:12]}")
+        engine.stop()
+    with records(place) as after:
+        (turn,) = Turns(after).recent()
+        job = turn.turn.conversation.removeprefix("cron/")
+        assert entries(SlotStore(after).past(job)) == [(SLOT, Outcome.DONE, turn.id)]
+        assert [row["key"] for row in after.rows("SELECT key FROM outbox")] == [turn.id]
+    assert turn.detail == "It was tried 2 times."
+    assert published(place) == Counter([turn.id])
+    assert place.folder.read("Log.md").count(SLOT_TEXT) == 1
+    assert "unfinished" not in place.folder.read("Inbox.md")
+    assert leftovers(place) == []
 
 
 # -- before ------------------------------------------------------------------------------------------------
@@ -270,7 +303,7 @@ def verify(after: Aftermath, case: Case) -> None:
     assert other.outcome is (Outcome.DONE if case.by == "message" else Outcome.INTERRUPTED), other
     assert (last.outcome, run.outcome) == (Outcome.DONE, Outcome.DONE)
 
-    assert after.slots == [PastSlot(SLOT, slot.outcome, slot.id)]
+    assert entries(after.slots) == [(SLOT, slot.outcome, slot.id)]
     assert after.messages == {message.id: "turn", last.id: "turn"}
     # Each is told how it ended, once on the record, and nothing is owed any more.
     assert after.replies == Counter(turn.id for turn in after.turns)
@@ -290,6 +323,11 @@ def verify(after: Aftermath, case: Case) -> None:
     assert place.folder.git("status", "--porcelain") == ""
     assert place.remote_head == place.head
     assert leftovers(place) == []
+
+
+def entries(slots: list[PastSlot]) -> list[tuple[str, Outcome | None, str | None]]:
+    """The one entry that each slot has: how it ended, and in which session."""
+    return [(past.slot, past.outcome, past.session) for past in slots]
 
 
 def published(place: Workplace) -> Counter[str]:

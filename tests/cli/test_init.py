@@ -91,4 +91,5 @@ def test_what_is_said_to_people_names_the_next_step(tmp_path: Path) -> None:
     runs, _, paused = done.stdout.partition("Paused, until you remove `paused: true` from the note:")
     assert "Will run:\n" in runs
     assert "  agent/crons/digest.md\n" in runs
-    assert "  agent/reminders/look-back.md\n" in paused
+    assert "  agent/reminders/look-back.md\n" in runs
+    assert "  agent/deploys/blog.md\n" in paused

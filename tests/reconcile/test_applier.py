@@ -7,7 +7,7 @@ from support.plain_component import PlainComponent
 from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.components import KINDS
-from vaultloop.components.cron.kind import CronSpec
+from vaultloop.components.cron.kind import CronSpec, CrontabSpec
 from vaultloop.components.rule.kind import RuleSpec
 from vaultloop.components.scope.kind import ScopeSpec
 from vaultloop.model.change import Action, AnyChange, Change
@@ -170,3 +170,11 @@ def test_references_are_the_notes_that_a_spec_names() -> None:
     )
     assert {Ref("scope", "family"), Ref("scope", "club")} <= references(spec)
     assert Ref("scope", "owner") not in references(spec)
+
+
+def test_what_a_row_of_a_crontab_names_its_note_names() -> None:
+    rows = [
+        {"name": scope, "schedule": "@daily", "scope": scope, "body": "x"} for scope in ("family", "club")
+    ]
+    spec = CrontabSpec.model_validate({"jobs": rows})
+    assert references(spec) == {Ref("scope", "family"), Ref("scope", "club")}

@@ -402,8 +402,8 @@ async def test_what_is_declared_and_not_enforced_yet_is_said(world: World) -> No
             {
                 **BASE,
                 FAMILY: half,
-                "agent/crons/one.md": cron("One.", retries=2),
-                "agent/crons/usual.md": cron("Usual.", retries=0),
+                "agent/crons/one.md": cron("One.", mounts="photos"),
+                "agent/crons/usual.md": cron("Usual.", retries=2),
                 "agent/scopes/strict.md": scope("-1009999999999", self_edit="deny"),
             }
         )
@@ -413,7 +413,7 @@ async def test_what_is_declared_and_not_enforced_yet_is_said(world: World) -> No
         assert family.message == (
             "In force, but for answers, hosts and files-to: this version does not enforce them yet."
         )
-        assert one.message == "In force, but for retries: this version does not enforce it yet."
+        assert one.message == "In force, but for mounts: this version does not enforce it yet."
         assert engine.status("usual").message == "In force as declared."
         assert engine.status("strict", "scope").reason == "Applied"
         assert engine.told() == ""

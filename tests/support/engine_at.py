@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vaultloop import app, logs, settings
+from vaultloop import daemon, logs, settings
 from vaultloop.aio.clock import SystemClock
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     found = settings.load(config=Path(config))
     clock = ShiftedClock(datetime.fromisoformat(start), held="--held" in flags)
     signal.signal(signal.SIGUSR1, lambda *_: clock.release())
-    asyncio.run(app.up(found, clock=clock))
+    asyncio.run(daemon.up(found, clock=clock))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ Exit codes, the same for every command:
      1  it failed, or `check`/`plan` found an error
      2  `plan`: there are changes
     64  the command line is wrong
+    66  `check`: there is no vault at that place
     69  the engine does not run, and this needs it
     75  the engine runs elsewhere and holds the state directory; try again
     78  a setting is wrong
 """
 
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -21,6 +23,7 @@ from vaultloop import __version__
 from vaultloop.cli.plain import plain
 
 USAGE = 64
+NO_VAULT = 66
 UNAVAILABLE = 69
 BUSY = 75
 CONFIG = 78
@@ -43,6 +46,9 @@ COMMANDS = {
     "practice": "Answer one prompt without a model.",
 }
 
+# Called by programs, not by people: what the engine starts, and what a container asks.
+FOR_PROGRAMS = frozenset({"web", "health"})
+
 
 class Commands(click.Group):
     """The commands, in the order a newcomer meets them."""
@@ -51,7 +57,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in FOR_PROGRAMS:
             return None
         module = importlib.import_module(f"vaultloop.cli.{cmd_name}")
         command: click.Command = module.command
@@ -71,12 +77,15 @@ def vaultloop() -> None:
 
     \b
     Exit codes: 0 done, 1 failed or errors found, 2 plan has changes, 64 wrong
-    usage, 69 engine not running, 75 engine busy, 78 wrong settings.
+    usage, 66 no vault there, 69 engine not running, 75 engine busy, 78 wrong settings.
     """
 
 
 def main() -> NoReturn:
     """Run the command line and exit with one of the codes above."""
+    # The rules of clocks come from the package that was installed with us: the same on a laptop and on a
+    # server whose system is years old.
+    os.environ.setdefault("PYTHONTZPATH", "")
     from vaultloop.model.errors import VaultloopError  # noqa: PLC0415 - after click, for a quick --help
 
     code: int
@@ -104,6 +113,12 @@ def _exit_code(error: Exception) -> int:
     from vaultloop.cli.engine import NotRunning  # noqa: PLC0415 - only when something went wrong
     from vaultloop.settings import InvalidSettings  # noqa: PLC0415
     from vaultloop.state.directory import Busy  # noqa: PLC0415
+    from vaultloop.web.child import MissingExtra  # noqa: PLC0415
 
-    codes: dict[type[Exception], int] = {InvalidSettings: CONFIG, NotRunning: UNAVAILABLE, Busy: BUSY}
+    codes: dict[type[Exception], int] = {
+        InvalidSettings: CONFIG,
+        MissingExtra: CONFIG,
+        NotRunning: UNAVAILABLE,
+        Busy: BUSY,
+    }
     return codes.get(type(error), 1)

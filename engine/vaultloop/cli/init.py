@@ -8,6 +8,7 @@ import click
 
 from vaultloop.cli import output
 from vaultloop.cli.options import as_json
+from vaultloop.cli.plain import counted
 
 SETTINGS = """\
 # What this machine's engine needs to know. Every key is also a variable: poll is VAULTLOOP_POLL.
@@ -22,7 +23,12 @@ branch = {branch}
 @click.option(
     "--bare-remote", type=click.Path(path_type=Path), help="Also make a bare repository there and push."
 )
-@click.option("--state", type=click.Path(path_type=Path), help="State directory of the engine.")
+@click.option(
+    "--state",
+    envvar="VAULTLOOP_STATE",
+    type=click.Path(path_type=Path),
+    help="State directory of the engine.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="Where to write vaultloop.toml.")
 @click.option("--branch", help="The branch that is the vault; without it the one that is checked out there.")
 @as_json
@@ -90,7 +96,7 @@ def _quoted(value: object) -> str:
 def _tell(result: dict[str, object]) -> None:
     written = result["written"]
     assert isinstance(written, list)
-    lines = [f"Vault     {result['vault']}  ({output.counted(len(written), 'new file')})"]
+    lines = [f"Vault     {result['vault']}  ({counted(len(written), 'new file')})"]
     if result["remote"]:
         lines.append(f"Remote    {result['remote']}")
     lines += [

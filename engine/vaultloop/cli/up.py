@@ -12,6 +12,7 @@ from vaultloop.cli.options import with_settings
 from vaultloop.cli.terminal import Terminal
 from vaultloop.settings import Settings
 from vaultloop.state.directory import StateDirectory
+from vaultloop.web.child import require_extra
 
 
 @click.command(name="up")
@@ -23,14 +24,16 @@ def command(settings: Settings, *, chat: bool) -> None:
     It keeps the running agent equal to the vault, fires its crons and answers.
     With --chat and a terminal the log goes to engine.log in the state directory.
     """
-    from vaultloop import app  # noqa: PLC0415 - --help must not load the engine
+    from vaultloop import daemon  # noqa: PLC0415 - --help must not load the engine
 
     settings.check_folder()
+    if settings.web is not None:
+        require_extra()
     interactive = chat and sys.stdin.isatty()
     state = StateDirectory(settings.state)
     state.make()
     logs.configure(settings.log_level, file=state.log if interactive else None)
-    asyncio.run(app.up(settings, beside=lambda: _welcome(settings, interactive=interactive)))
+    asyncio.run(daemon.up(settings, beside=lambda: _welcome(settings, interactive=interactive)))
 
 
 async def _welcome(settings: Settings, *, interactive: bool) -> None:

@@ -137,6 +137,8 @@ class Applier:
 def references(spec: Spec) -> frozenset[Ref]:
     """The resources that a spec names."""
     found: set[Ref] = set()
+    for part in spec.parts():
+        found |= references(part)
     for name, field in type(spec).model_fields.items():
         for mark in field.metadata:
             if isinstance(mark, Reference):
