@@ -29,5 +29,5 @@ def test_each_machine_has_a_whole_sum_and_a_size() -> None:
 
 
 def test_the_page_about_agents_names_these_versions_and_no_others() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "agents.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\d+\.\d+\.\d+", page)) == {str(TESTED), str(OLDEST)}
