@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,24 @@ def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
         check=False,
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("variables", "places"), [({}, "()"), ({"PYTHONTZPATH": "/zones"}, "('/zones',)")])
+def test_the_rules_of_clocks_come_from_our_package_unless_the_operator_names_others(
+    variables: dict[str, str], places: str
+) -> None:
+    script = (
+        "import sys; from vaultloop.cli import main\n"
+        "assert 'zoneinfo' not in sys.modules\n"
+        "sys.argv = ['vaultloop', 'schema', 'rule']\n"
+        "try:\n    main()\n"
+        "finally:\n    import zoneinfo; print(zoneinfo.TZPATH, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, places)
