@@ -19,7 +19,7 @@ refuse() {
 
 # A vault is named: by a variable, a flag, or in a settings file.
 a_vault_is_named() {
-    [ -n "${VAULTLOOP_REMOTE:-}${VAULTLOOP_FOLDER:-}${VAULTLOOP_CONFIG:-}" ] && return
+    case ${VAULTLOOP_REMOTE:-}${VAULTLOOP_FOLDER:-}${VAULTLOOP_CONFIG:-} in *[![:space:]]*) return ;; esac
     [ -f vaultloop.toml ] || [ -f "$state/vaultloop.toml" ] || [ $# -gt 0 ]
 }
 
@@ -35,7 +35,17 @@ case ${1:-} in
 *) exec "$@" ;;
 esac
 
+# A flag goes before the variable, as for the engine; `~` is the home directory, also where no shell has seen it.
 state=${VAULTLOOP_STATE:-${XDG_STATE_HOME:-${HOME:-/}/.local/state}/vaultloop}
+before=
+for word; do
+    case $before in --state) state=$word ;; esac
+    case $word in --state=*) state=${word#--state=} ;; esac
+    before=$word
+done
+case $state in \~ | \~/*) state=${HOME:-/}${state#'~'} ;; esac
+folder=${VAULTLOOP_FOLDER:-}
+case $folder in \~ | \~/*) folder=${HOME:-/}${folder#'~'} ;; esac
 
 a_vault_is_named "$@" || refuse "$CONFIG" \
     'no vault is named. Set where it is:' \
@@ -44,6 +54,8 @@ a_vault_is_named "$@" || refuse "$CONFIG" \
     "Everything else has a default; the engine's own records lie in $state: mount a volume there."
 
 me=$(id -u)
+[ ! -e "$state" ] || [ -d "$state" ] || refuse "$CONFIG" \
+    "the state directory $state is a file." 'Mount a volume in its place, or name another: VAULTLOOP_STATE.'
 mkdir -p "$state" 2>/dev/null || refuse "$CONFIG" \
     "the state directory $state cannot be made by user $me." \
     'Mount a volume there that this user owns, or name another place: VAULTLOOP_STATE.'
@@ -53,8 +65,8 @@ require_writable "$state" 'the state directory' "$its_owner"
 owner=$(stat -c %u "$state")
 [ "$me" -eq 0 ] || [ "$me" -eq "$owner" ] || refuse "$CONFIG" \
     "the state directory $state belongs to user $owner, and this is user $me." "$its_owner"
-if [ -d "${VAULTLOOP_FOLDER:-}" ]; then
-    require_writable "$VAULTLOOP_FOLDER" 'the vault folder' \
+if [ -d "$folder" ]; then
+    require_writable "$folder" 'the vault folder' \
         'Mount it writable, and start as its owner (docker run --user), who must own the state directory too.'
 fi
 

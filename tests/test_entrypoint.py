@@ -101,6 +101,15 @@ def test_a_state_directory_that_cannot_be_made_is_named_with_the_cure(tmp_path: 
     refused(done, 78, "/proc/state cannot be made by user", "Mount a volume there")
 
 
+def test_the_state_directory_is_taken_from_the_flag_and_may_be_no_file(tmp_path: Path) -> None:
+    refused(start(tmp_path, "--state", "/proc/zz", VAULTLOOP_REMOTE="r"), 78, "/proc/zz cannot be made")
+    file = tmp_path / "state"
+    file.write_text("")
+    where = {"VAULTLOOP_STATE": "~/state", "HOME": str(tmp_path)}
+    refused(start(tmp_path, VAULTLOOP_REMOTE="r", **where), 78, f"{file} is a file")
+    refused(start(tmp_path, VAULTLOOP_REMOTE=" ", **where), 78, "no vault is named")
+
+
 def test_a_state_directory_of_somebody_else_is_named_with_both_users() -> None:
     me = NOBODY if os.getuid() == 0 else os.getuid()
     done = start_as_nobody(VAULTLOOP_REMOTE="r", VAULTLOOP_STATE="/usr")

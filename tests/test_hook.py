@@ -228,6 +228,42 @@ def test_an_ordinary_note_is_checked_for_what_no_note_should_hold(vault: Vault, 
     assert "a" * 24 not in told
 
 
+def test_the_commit_of_a_merge_is_checked_under_the_hooks_other_name(vault: Vault) -> None:
+    (vault.path / ".git/hooks/pre-merge-commit").symlink_to("pre-commit")
+    vault.git("switch", "-q", "-c", "other")
+    vault.write("agent/crons/other.md", WRONG)
+    vault.git("add", "-A")
+    assert vault.commits("--no-verify")[0]
+    vault.git("switch", "-q", "-")
+    before = vault.head
+    paths = f"{vault.programs}:{os.environ['PATH']}"
+    merge = ["git", "-c", "user.name=H", "-c", "user.email=h@example.org", "merge", "-q", "--no-ff", "other"]
+    done = subprocess.run(
+        merge, cwd=vault.path, env=environment(PATH=paths), capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "pre-merge-commit: no commit was made." in done.stderr
+    assert vault.head == before
+
+
+def test_a_repository_that_lies_elsewhere_is_followed(vault: Vault, tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    (vault.path / ".git").rename(apart)
+    vault.write(DIGEST, WRONG)
+    where = [f"--git-dir={apart}", f"--work-tree={vault.path}"]
+    paths = f"{vault.programs}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["git", *where, "-c", "user.name=H", "-c", "user.email=h@x.org", "commit", "-qam", "Edit"],
+        cwd=vault.path,
+        env=environment(PATH=paths),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{DIGEST}:3:11: error:" in done.stderr + done.stdout
+
+
 def test_without_vaultloop_on_the_path_it_says_how_to_get_it(vault: Vault, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()

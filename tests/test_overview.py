@@ -177,7 +177,7 @@ def test_rows_of_a_crontab_are_jobs_under_the_name_of_note_and_row(
     database: Database, tmp_path: Path
 ) -> None:
     in_force(database, tmp_path, table=note("crontab", ROWS, timezone="Europe/Berlin"))
-    SlotStore(database).record("table/morning", "2026-03-28T07:00", Outcome.SKIPPED)
+    SlotStore(database).record("crontab/table/morning", "2026-03-28T07:00", Outcome.SKIPPED)
     morning, evening = overview.crons(database, count=1, start=NOW)
     assert (morning["name"], morning["next"]) == ("table/morning", ["2026-03-29T07:00+02:00"])
     assert [past["outcome"] for past in morning["past"]] == ["skipped"]
@@ -200,11 +200,29 @@ def test_a_reminder_is_shown_until_it_has_fired_and_one_that_was_missed_stays_in
     ]
     assert both[0]["next"] == ["2026-03-29T09:00+00:00"]
 
-    slots.tell("water", "2026-03-29T09:00", [])
-    slots.record("taxes", "2026-03-29T09:00", Outcome.MISSED)
+    slots.tell("reminder/water", "2026-03-29T09:00", [])
+    slots.record("reminder/taxes", "2026-03-29T09:00", Outcome.MISSED)
     assert [found["name"] for found in overview.crons(database, count=3, start=NOW)] == ["taxes"]
     assert [found["name"] for found in overview.overview(database)["resources"]] == ["taxes"]
     assert overview.status_text(database).endswith("1 of 1 declarations are as they should be.")
+
+
+def test_a_reminder_stays_in_sight_until_its_run_ended_well(database: Database, tmp_path: Path) -> None:
+    text = note("reminder", "Look at the taxes.", at="2026-03-28 09:00", scope="[[owner]]")
+    in_force(database, tmp_path, taxes=text, water=text)
+    turns, slots = Turns(database), SlotStore(database)
+    for name in ("taxes", "water"):
+        slots.reserve(f"reminder/{name}", "2026-03-28T09:00", turn(name))
+    turns.begin("session-water", policy="p", base="b", view="v", now=NOW)
+
+    def shown() -> dict[str, str]:
+        found = overview.crons(database, count=1, start=NOW)
+        return {each["name"]: each["past"][0]["outcome"] for each in found}
+
+    assert shown() == {"taxes": "running", "water": "running"}
+    turns.end("session-taxes", Outcome.FAILED, NOW)
+    turns.end("session-water", Outcome.DONE, NOW)
+    assert shown() == {"taxes": "failed"}
 
 
 def test_without_crons_a_chat_is_told_so(database: Database) -> None:

@@ -27,7 +27,7 @@ from vaultloop.components.rule.component import RuleComponent
 from vaultloop.components.scope.component import ScopeComponent
 from vaultloop.control import Control
 from vaultloop.model.change import Plan
-from vaultloop.model.component import Component
+from vaultloop.model.component import Component, Origin
 from vaultloop.model.conversation import AgentDefaults
 from vaultloop.model.errors import VaultloopError
 from vaultloop.overview import crons_text, status_text
@@ -182,6 +182,7 @@ class _Conversations:
     scopes: ScopeComponent
     rules: RuleComponent
     console: ConsoleChannel
+    origins: dict[str, Origin]
     runner: Callable[[AgentDefaults], ClaudeRunner | CommandRunner]
     dispatcher: Dispatcher
 
@@ -190,7 +191,7 @@ class _Conversations:
 async def _conversations(ground: _Ground) -> AsyncIterator[_Conversations]:
     settings, clock, database = ground.settings, ground.clock, ground.database
     scopes, rules, console = ScopeComponent(settings.owners), RuleComponent(), ConsoleChannel()
-    launcher = DirectLauncher()
+    launcher, origins = DirectLauncher(), dict[str, Origin]()
     ground.book.record_sandbox(launcher.confinement)
 
     def on_published() -> None:
@@ -204,6 +205,7 @@ async def _conversations(ground: _Ground) -> AsyncIterator[_Conversations]:
         signer=Signer.make(settings.state),
         author=Identity(settings.git_name, settings.git_email),
         guard=scopes,
+        origins=origins,
         contributors=[rules],
         runner=(runner := _runners(settings, launcher)),
         confinement=launcher.confinement,
@@ -217,7 +219,7 @@ async def _conversations(ground: _Ground) -> AsyncIterator[_Conversations]:
         status=lambda: status_text(database),
         crons=lambda: crons_text(database, clock.now()),
     ) as dispatcher:
-        yield _Conversations(scopes, rules, console, runner, dispatcher)
+        yield _Conversations(scopes, rules, console, origins, runner, dispatcher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,7 @@ async def _declared(ground: _Ground, talk: _Conversations) -> AsyncIterator[_Dec
         guard=talk.scopes,
         on_owed=talk.dispatcher.offer_replies,
     )
+    talk.origins.update(dict.fromkeys(("cron", "run", "reminder"), crons))
     async with (
         DefaultsComponent(readiness) as defaults,
         talk.scopes as scopes,

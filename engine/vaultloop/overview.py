@@ -27,8 +27,8 @@ PAST_SLOTS = 5
 
 
 def overview(database: Database) -> dict[str, Any]:
-    """`vaultloop status`; a reminder that has fired is not among the resources."""
-    book, gone = StatusBook(database), _fired_reminders(database)
+    """`vaultloop status`; a reminder that is over and well is not among the resources."""
+    book, gone = StatusBook(database), _reminders_done(database)
     return {
         "revision": book.revision,
         "applied": book.applied_revision,
@@ -42,7 +42,8 @@ def overview(database: Database) -> dict[str, Any]:
 def crons(database: Database, *, count: int, start: datetime) -> list[dict[str, Any]]:
     """`vaultloop crons`: each job in force, its slots after `start` and its newest past ones.
 
-    A row of a crontab is named `note/row`. A reminder that has fired is not among them.
+    A row of a crontab is named `note/row`. A reminder that is over and well is not among them. What the
+    jitter delays is shown for when it starts.
     """
     slots = SlotStore(database, SystemClock())
     return [
@@ -55,7 +56,7 @@ def crons(database: Database, *, count: int, start: datetime) -> list[dict[str, 
             "past": [_past(past, job) for past in slots.past(job.uid, PAST_SLOTS)],
         }
         for job in _jobs_in_force(database)
-        if not _has_fired(job, slots)
+        if not _is_done(job, slots)
     ]
 
 
@@ -78,18 +79,18 @@ def _jobs_in_force(database: Database, of: Collection[str] = KINDS_OF_JOBS) -> I
             yield from jobs_of(resource)
 
 
-def _has_fired(job: Job, slots: SlotStore) -> bool:
-    """Whether it is a reminder that was given: there is nothing more to come of it."""
+def _is_done(job: Job, slots: SlotStore) -> bool:
+    """Whether it is a reminder that was told, or whose run is done: there is nothing more to see to."""
     if not isinstance(job, ReminderJob):
         return False
     entry = slots.entry(job.uid, job.slot.name)
-    return entry is not None and (entry.session is not None or entry.outcome is Outcome.DONE)
+    return entry is not None and entry.outcome is Outcome.DONE
 
 
-def _fired_reminders(database: Database) -> set[Ref]:
+def _reminders_done(database: Database) -> set[Ref]:
     slots = SlotStore(database, SystemClock())
     reminders = _jobs_in_force(database, (ReminderJob.kind,))
-    return {Ref(job.kind, job.name) for job in reminders if _has_fired(job, slots)}
+    return {Ref(job.kind, job.name) for job in reminders if _is_done(job, slots)}
 
 
 def status_text(database: Database) -> str:

@@ -222,6 +222,20 @@ def load(
     return _validated(given)
 
 
+def folder_in(path: Path) -> Path | None:
+    """The folder that a settings file names; None if there is no file, or none in it.
+
+    Raises:
+        InvalidSettings: it cannot be read.
+    """
+    if not path.is_file():
+        return None
+    given = _Given()
+    _read_file(path, given)
+    folder = given.values.get("folder")
+    return folder if isinstance(folder, Path) else None
+
+
 def _find_file(flags: Mapping[str, Any], config: Path | None, environment: Mapping[str, str]) -> Path | None:
     named = config or (Path(environment["VAULTLOOP_CONFIG"]) if environment.get("VAULTLOOP_CONFIG") else None)
     if named is not None:

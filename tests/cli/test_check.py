@@ -77,7 +77,9 @@ def test_without_a_path_the_vault_is_here_or_where_the_environment_says(tmp_path
     good = write(tmp_path / "good", GOOD)
     assert check(here=bad)[0] == 1
     assert check(here=good)[0] == 0
-    assert check(here=good, VAULTLOOP_FOLDER=str(bad))[0] == 1
+    assert check(here=good, VAULTLOOP_FOLDER=str(bad))[0] == 0
+    assert check(here=tmp_path, VAULTLOOP_FOLDER=str(bad))[0] == 1
+    assert check(here=tmp_path, VAULTLOOP_FOLDER="~/bad", HOME=str(tmp_path))[0] == 1
     assert check(str(good), VAULTLOOP_FOLDER=str(bad))[0] == 0
 
 
@@ -185,6 +187,40 @@ def test_two_vaults_at_once_are_wrong_usage(tmp_path: Path) -> None:
     assert "two vaults" in said
 
 
+def test_a_link_is_told_and_not_followed(tmp_path: Path) -> None:
+    real = write(tmp_path / "real", GOOD)
+    vault = tmp_path / "vault"
+    vault.mkdir()
+    (vault / "agent").symlink_to(real / "agent")
+    code, said = check(str(vault))
+    assert (code, "agent:1:1: error: This is a link." in said) == (1, True)
+    (real / "Note.md").symlink_to("agent/scopes/owner.md")
+    assert "[link]" in check(str(real / "Note.md"))[1]
+    (tmp_path / "way").symlink_to(real)
+    assert check(str(tmp_path / "way"))[0] == 0
+
+
+def test_the_notes_in_a_folder_that_is_named_are_checked_like_those_named_singly(tmp_path: Path) -> None:
+    write(tmp_path, {**GOOD, "Notes/Deep/a.md": "<<<<<<< ours\n=======\n>>>>>>> theirs\n"})
+    code, said = check(str(tmp_path / "Notes"))
+    assert code == 1
+    assert "Notes/Deep/a.md:1:1: error:" in said
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "check", str(write(tmp_path, GOOD))],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: What was found cannot be written: No space left on device.\n"
+
+
 # How it is told.
 
 
@@ -234,7 +270,7 @@ def test_colours_are_for_terminals_and_for_those_who_ask_for_them(tmp_path: Path
 
 
 def test_fix_corrects_what_is_safe_and_leaves_the_rest(tmp_path: Path) -> None:
-    text = cron(tmezone="UTC", stop_after="5 minutes", retries="many")
+    text = cron(tmezone="UTC", start_within="5 minutes", retries="many")
     write(tmp_path, {**GOOD, "agent/crons/digest.md": text})
     code, said = check(str(tmp_path), "--fix")
     assert code == 1

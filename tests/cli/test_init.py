@@ -59,6 +59,17 @@ def test_a_second_call_keeps_key_settings_and_vault(tmp_path: Path) -> None:
     assert settings.read_text().endswith('poll = "9s"\n')
 
 
+def test_a_second_vault_is_not_sent_to_the_engine_of_the_first(tmp_path: Path) -> None:
+    settings = tmp_path / "conf" / "vaultloop.toml"
+    settings.parent.mkdir()
+    settings.write_text(f'folder = "{tmp_path / "first"}"\n')
+    refused = init(tmp_path, expect=78)
+    assert f"{settings} is for the vault {tmp_path / 'first'}" in refused
+    assert "--state DIR" in refused
+    assert not (tmp_path / "vault").exists()
+    assert not (tmp_path / "state").exists()
+
+
 def test_an_existing_vault_stays_on_its_branch_and_runs(tmp_path: Path) -> None:
     human = VaultClone.fresh(tmp_path / "vault", "master")
     human.save("Inbox.md", "mine\n")

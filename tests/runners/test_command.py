@@ -1,4 +1,5 @@
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -78,3 +79,22 @@ def test_a_command_line_is_split_like_a_shell_would() -> None:
 def test_a_command_that_is_none_is_answered_with_a_cure(command: str) -> None:
     with pytest.raises(Stalled, match="defaults note"):
         arguments(command)
+
+
+@pytest.mark.parametrize("command", ["agent \ud83d", "agent \0"])
+def test_a_command_with_characters_that_none_can_have_is_answered_with_a_cure(command: str) -> None:
+    with pytest.raises(Stalled, match="characters that no command can have") as caught:
+        arguments(command)
+    assert "\0" not in str(caught.value).encode().decode()
+
+
+@asynchronous
+async def test_bytes_that_are_no_text_are_replaced_in_the_reply_and_the_complaint(cell: Cell) -> None:
+    program = (
+        r"import os, sys; os.write(int(sys.argv[1]), b'a\xed\xa0\xbd\0b'); sys.exit(int(sys.argv[1]) - 1)"
+    )
+    reply = await ended(f"{python(program)} 1", cell)
+    complaint = await ended(f"{python(program)} 2", cell)
+    for text in (reply.text, complaint.text):
+        assert re.search("a\ufffd+b", text)
+        assert "\0" not in text.encode().decode()

@@ -13,7 +13,7 @@ from support.desk import FAMILY, NOW, OWNER, Desk, OpenDesk, cron_turn, settled
 from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
-from vaultloop.model.conversation import Message, Outcome, Reply, Turn
+from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Turn
 from vaultloop.model.errors import Retry
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Fate, Inbox
@@ -131,6 +131,26 @@ async def test_retry_runs_again_what_did_not_end_well(tmp_path: Path) -> None:
         assert await desk.chats.has(3) == ["no luck", "Running it again.", "luck"]
         await engine.say("/retry", 3)
         assert (await desk.chats.has(4))[-1] == "There is nothing to run again."
+
+
+@asynchronous
+async def test_who_was_taken_off_the_list_gets_no_answer_to_what_they_had_run_again(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    family = replace(FAMILY, commands=("retry",))
+    desk.guard.policies = [OWNER, family]
+    runner = desk.scripted()
+    async with desk.open() as engine:
+        engine.dispatcher.configure(AgentDefaults(max_sessions=1))
+        await engine.say("try", 1, chat="-1", person="anna")
+        (await runner.spawned.get()).ends("no luck", ok=False)
+        await engine.answered("console/-1/1")
+        await engine.say("busy", 2)
+        busy = await runner.spawned.get()
+        await engine.say("/retry", 3, chat="-1", person="anna")
+        desk.guard.policies = [OWNER, replace(family, people=("bert",))]
+        busy.ends()
+        again = await engine.answered("console/-1/1#2")
+        assert (again.outcome, again.started_at) == (Outcome.REFUSED, None)
 
 
 @asynchronous

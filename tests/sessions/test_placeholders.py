@@ -136,6 +136,22 @@ async def test_what_a_name_says_is_not_filled_in_again(schedule: Schedule, desk:
 
 
 @scheduled
+async def test_a_path_that_would_break_a_link_is_written_as_it_is(schedule: Schedule, desk: Desk) -> None:
+    await schedule.asked()
+    names = ("a]]b", "a|b", "a#b", "a^b", "a[1]", "a`#`b", "plain`")
+    await schedule.edit({f"n/{name}.md": "x" for name in names})
+    assert set((await schedule.asked()).splitlines()[1:]) == {
+        "- `n/a]]b.md` (added)",
+        "- `n/a|b.md` (added)",
+        "- `n/a#b.md` (added)",
+        "- `n/a^b.md` (added)",
+        "- `n/a[1].md` (added)",
+        "- `` n/a`#`b.md `` (added)",
+        "- [[n/plain`]] (added)",
+    }
+
+
+@scheduled
 async def test_if_the_commit_of_the_last_run_is_gone_that_is_said(schedule: Schedule, desk: Desk) -> None:
     await schedule.asked()
     with schedule._engine.database.transaction() as change:

@@ -91,6 +91,12 @@ def test_imports_end_at_the_deepest_level() -> None:
     assert f"Contents of n{DEEPEST_IMPORT + 1}.md" not in text
 
 
+def test_the_shortest_way_decides_what_is_too_deep() -> None:
+    chain = {f"n{i}": f"@n{i + 1}.md" for i in range(1, 7)}
+    text = told(CLAUDE="@n1.md @n5.md", **chain, n7="The end.")
+    assert text.count("Contents of n7.md") == 1
+
+
 def test_nothing_outside_the_vault_is_imported() -> None:
     text = told(CLAUDE="@/etc/passwd @~/.ssh/id @../outside.md", outside="x")
     assert "Contents of outside.md" not in text

@@ -46,6 +46,21 @@ def ended(send_when: SendWhen, reply: str, detail: str = "") -> TurnRecord:
             "\u201cNothing to say.\u201d",
             "# nothing-to-say",
         ),
+        *("NOTHING TO SAY\n\nNOTHING TO SAY", "Nothing to say. Nothing to say.", "NOTHINGTOSAY"),
+        *("<answer>NOTHING TO SAY</answer>", "<answer>\n**Nothing to say.**\n</answer>"),
+        *(
+            "```\nNOTHING TO SAY\n```",
+            "```text\nNOTHING TO SAY\n```",
+            "~~~ markdown\r\nNOTHING TO SAY\r\n~~~",
+        ),
+        "\uff2e\uff2f\uff34\uff28\uff29\uff2e\uff27 \uff34\uff2f \uff33\uff21\uff39",
+        *(
+            "\u200b",
+            "\ufeff\n\u2060",
+            "NOTHING\u200bTO\u200bSAY",
+            "N\u200bOTHING TO SAY",
+            "NOTHING\u00a0TO\u00a0SAY",
+        ),
     ],
 )
 def test_the_agreed_words_are_recognised_however_they_are_dressed_up(reply: str) -> None:
@@ -59,8 +74,11 @@ def test_the_agreed_words_are_recognised_however_they_are_dressed_up(reply: str)
             "Nothing to say about roses.",
             "I have nothing to say",
             "Nothing to",
-            "nothing to say nothing to say",
+            "nothing to say nothing",
         ),
+        *("NOTHING TO SAY\n\nBut the roses are dry.", "<answer>NOTHING TO SAY about roses</answer>"),
+        *("```text\nNOTHING TO SAY\nwas printed\n```", "<roses/> NOTHING TO SAY", "<a>NOTHING TO SAY</b>"),
+        *("```the log says\nNOTHING TO SAY\n```", "```\n```", "1. NOTHING TO SAY", "<answer></answer>"),
         *("\N{WHITE HEAVY CHECK MARK}", "...", "Nichts zu sagen"),
     ],
 )

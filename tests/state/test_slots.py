@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -142,3 +143,24 @@ def test_a_run_that_waits_for_its_next_try_says_until_when(database: Database, s
     assert (past.outcome, past.attempts, past.not_before) == (None, 2, later)
     turns.begin(waiting.id, policy="p", base="b", view="v", now=later)
     assert slots.past("u1")[0].not_before is None
+
+
+def test_another_time_zone_gives_recent_entries_and_their_turns_the_name_of_the_old_one(
+    database: Database, slots: SlotStore
+) -> None:
+    ran, old, instant = turn("2026-11-22T07:00"), "2026-11-01T07:00", "2026-11-22T07:00Z"
+    slots.follow("u1", "0 7 * * * UTC", NOON - timedelta(days=30))
+    slots.reserve("u1", "2026-11-22T07:00", ran)
+    slots.record("u1", old, Outcome.SKIPPED)
+    slots.record("u1", instant, Outcome.SKIPPED)
+    slots.record("u2", "2026-11-22T07:00", Outcome.SKIPPED)
+    again = replace(ran, id="again", key=f"{ran.key}#2")
+    Turns(database).add(again, NOON)
+
+    slots.follow("u1", "0 8 * * * UTC", NOON)
+    assert slots.settled("u1", "2026-11-22T07:00")
+    slots.follow("u1", "0 8 * * * Europe/Berlin", NOON)
+    assert [past.slot for past in slots.past("u1")] == [instant, old, "2026-11-22T07:00 UTC"]
+    assert slots.settled("u2", "2026-11-22T07:00")
+    keys = [record.turn.key for record in Turns(database).unfinished()]
+    assert keys == [f"{ran.key} UTC", f"{ran.key} UTC#2"]

@@ -13,7 +13,7 @@ from typing import Any, Self
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import Clock, VirtualClock
 from vaultloop.model.cell import Cell, Result, Run, Runner, Task, ToolUse, Transcript
-from vaultloop.model.component import Channel
+from vaultloop.model.component import Channel, Origin
 from vaultloop.model.conversation import AgentDefaults, Message, Reply, Trigger, Turn
 from vaultloop.model.errors import Denied
 from vaultloop.model.policy import Audience, Policy
@@ -59,6 +59,9 @@ class Scopes:
             if policy.scope == scope:
                 return policy
         raise Denied(f"There is no scope {scope}.")
+
+    def is_owners(self, chat: str) -> bool:
+        return chat == "owner"
 
 
 class Chats:
@@ -168,6 +171,7 @@ class Desk:
     runner: Callable[[AgentDefaults], Runner] = practice
     rung: asyncio.Event = field(default_factory=asyncio.Event)
     channels: dict[str, Channel] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property
@@ -212,6 +216,7 @@ class Desk:
                 signer=Signer.load(self.state),
                 guard=self.guard,
                 contributors=[],
+                origins=self.origins,
                 runner=self.runner,
                 confinement=DirectLauncher.confinement,
                 clock=self.clock,

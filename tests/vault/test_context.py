@@ -128,3 +128,14 @@ def test_whatever_stands_there_each_problem_lies_inside_its_file(texts: dict[str
             lines = texts[problem.file].decode(errors="replace").split("\n")
             assert problem.column <= len(lines[problem.line - 1]) + 1
             assert problem.cure
+
+
+def test_errors_are_told_before_any_number_of_warnings(tmp_path: Path) -> None:
+    text = "".join(f"@docs/gone{number}.md\n" for number in range(60)) + f"sk-ant-{'a' * 24}\n"
+    problems = found(tmp_path, {"CLAUDE.md": text})
+    assert [problem.code for problem in problems if problem.is_error] == ["secret"]
+    assert len(problems) == context.MOST_PROBLEMS
+
+
+def test_the_shortest_way_to_a_file_decides_how_deep_it_lies(tmp_path: Path) -> None:
+    assert not found(tmp_path, {"CLAUDE.md": "@n1.md\n@n5.md", **chain(DEEPEST_IMPORT + 1)})

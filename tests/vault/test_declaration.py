@@ -106,3 +106,24 @@ def test_the_references_of_a_note_with_another_mistake_are_kept_to_be_looked_at(
     assert note.spec is None
     assert note.draft is not None
     assert getattr(note.draft, "scope", None) == "kitchen"
+
+
+@pytest.mark.parametrize("line", ["kind=emmory", "kind cronn", "kind = x y"])
+def test_where_a_line_is_told_to_be_wrong_nothing_is_told_about_what_was_made_of_it(line: str) -> None:
+    found = read(f"---\n{line}\ntier: hot\n---\n".encode())
+    (problem,) = [problem for problem in found.problems if problem.line == 2]
+    assert problem.code == "no-colon"
+
+
+def test_no_line_is_offered_that_is_the_line_itself() -> None:
+    for text in ("---\nkind=e memory\n---\n", "---\nkind = cron\n", "---\nkind: cron\noverlap=skipp\n---\n"):
+        for problem in read(text.encode()).problems:
+            assert problem.fix is None or problem.fix.old != problem.fix.new
+
+
+def test_of_two_keys_that_were_meant_to_be_one_none_is_renamed() -> None:
+    text = "---\nkind: cron\ntmezone: UTC\ntimezon: UTC\n---\nGo\n"
+    told = [problem for problem in read(text.encode()).problems if problem.code == "unknown-key"]
+    assert [(problem.line, problem.fix) for problem in told] == [(3, None), (4, None)]
+    assert "Line 4 may mean it too" in told[0].cure
+    assert "Line 3 may mean it too" in told[1].cure

@@ -24,7 +24,7 @@ def told(folder: Path, **notes: str) -> list[Problem]:
     [
         (OWNER, GROUP),
         (OWNER, PUBLIC),
-        (OWNER, NIGHT),
+        (NIGHT.replace("News", "Family"), GROUP),
         (OWNER.replace("'**'", "Family/Plans.md"), GROUP),
         (OWNER.replace("can-read: '**'", "can-write: Family/2026"), GROUP),
         (GROUP.replace("Family", "'*/Signed'"), PUBLIC),
@@ -51,7 +51,7 @@ def test_what_a_less_trusted_scope_may_write_and_another_reads_is_told_once(
         (OWNER, GROUP + "\nexcept: '*'"),
         (OWNER, GROUP.replace("Family", "agent/rules")),
         (OWNER.replace("'**'", "Journal"), GROUP),
-        (GROUP, NIGHT.replace("News", "Family")),
+        (OWNER, NIGHT),
         (GROUP.replace("can-write", "can-read"), OWNER.replace("can-read", "can-write")),
     ],
 )
@@ -62,7 +62,7 @@ def test_nothing_is_told_where_no_text_goes_to_people_who_are_trusted_more(
 
 
 def test_each_writer_is_told_by_itself_and_the_second_joins_the_first(tmp_path: Path) -> None:
-    notes = {"owner": OWNER, "family": GROUP, "night": NIGHT}
+    notes = {"owner": OWNER, "family": GROUP, "night": PUBLIC}
     assert len(told(tmp_path, **notes)) == 2
     [left] = told(tmp_path, **notes | {"owner": OWNER + '\ntrusts: "[[family]]"'})
     assert left.cure == 'Write `trusts: ["[[family]]", "[[night]]"]`.'
@@ -112,3 +112,21 @@ def test_a_hundred_groups_are_compared_in_a_moment(tmp_path: Path) -> None:
     }
     problems = told(tmp_path, owner=OWNER, **groups)
     assert len([problem for problem in problems if problem.code == "untrusted-reading"]) == 100
+
+
+def test_what_a_run_without_a_chat_reads_is_followed_through_to_who_reads_the_run(tmp_path: Path) -> None:
+    owner = OWNER.replace("'**'", "News")
+    night = NIGHT + "\ncan-read: Family\ntrusts: '[[family]]'"
+    [problem] = told(tmp_path, owner=owner, family=GROUP, night=night)
+    assert (problem.file, problem.code) == ("agent/owner.md", "untrusted-reading")
+    assert "`night` passes on what `family` (a group) writes." in problem.message
+    for name in ("night", "family"):
+        assert not told(tmp_path, owner=f"{owner}\ntrusts: '[[{name}]]'", family=GROUP, night=night)
+
+
+def test_a_run_without_a_chat_maintains_the_memory_unless_it_reads_from_others(tmp_path: Path) -> None:
+    owner, night = OWNER.replace("'**'", "Journal"), NIGHT.replace("News", "Memory.md")
+    assert not told(tmp_path, owner=owner, family=GROUP, night=night, hot=MEMORY)
+    night += "\ncan-read: Family\ntrusts: '[[family]]'"
+    [problem] = told(tmp_path, owner=owner, family=GROUP, night=night, hot=MEMORY)
+    assert (problem.code, problem.is_error) == ("untrusted-memory", True)

@@ -285,3 +285,54 @@ def test_no_text_of_a_note_is_ever_lost_and_nothing_raises(lines: list[str]) -> 
 def test_any_jumble_of_yaml_is_answered_without_an_exception(lines: list[str]) -> None:
     found = parse("p", "\n".join(["---", *lines, "---", "Body"]))
     assert found.body.endswith("Body")
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\r"])
+@pytest.mark.parametrize(
+    "line", ["# a{}b", "a: 'b{}c'", 'a: "b{}c"', "a: b{}c", "a: b{}", "a: |\n  b{}c\n  d", "{}"]
+)
+def test_only_a_newline_ends_a_line(line: str, odd: str) -> None:
+    above = line.format(odd)
+    found = parse("p", f"---\n{above}\nkey: value\n---\n")
+    assert found.problems == ()
+    assert found.properties["key"].place == Span(above.count("\n") + 3, 1, 4)
+
+
+@pytest.mark.parametrize("line", ["a: 'b\u2028c'", "a: b\u2028c", 'a: "b\u2028c"'])
+def test_a_character_in_which_yaml_sees_a_lines_end_stays_in_its_value(line: str) -> None:
+    found = parse("p", f"---\n{line}\n---\n").properties["a"]
+    assert (found.value, found.span) == ("b\u2028c", Span(2, 4, len(line) + 1))
+
+
+def test_text_that_looks_like_what_stands_for_such_a_character_stays() -> None:
+    found = parse("p", "---\na: 'x\U0010fffd\u2028y'\n---\n")
+    assert found.properties["a"].value == "x\U0010fffd\u2028y"
+
+
+def test_a_frontmatter_that_is_neither_closed_nor_begun_with_a_key_says_which_line_to_write() -> None:
+    (problem,) = parse("p", "---\nkind = cron\nschedule: '0 7 * * *'\n").problems
+    assert (problem.code, problem.line, problem.cure) == ("no-frontmatter", 2, "Write `kind: cron`.")
+
+
+@pytest.mark.parametrize(
+    ("below", "safe"),
+    [
+        ("", True),
+        ("\nBuy milk.\n", True),
+        ("\nexcept: Private\n", False),
+        ("\nBuy:\n\n- milk\n", False),
+        ("Milk\n", False),
+    ],
+)
+def test_a_missing_end_is_beyond_doubt_only_where_nothing_below_looks_like_a_property(
+    below: str, safe: bool
+) -> None:
+    (problem,) = parse("p", f"---\nkind: cron\nschedule: '0 7 * * *'\n{below}").problems
+    assert problem.fix is not None
+    assert problem.fix.safe == safe
+
+
+def test_the_missing_end_of_a_scope_is_never_beyond_doubt() -> None:
+    (problem,) = parse("p", "---\nkind: scope\nchats: owner\n").problems
+    assert problem.fix is not None
+    assert not problem.fix.safe

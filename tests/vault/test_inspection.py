@@ -7,7 +7,7 @@ import pytest
 from support.memory_vault import MemoryFiles
 from support.notes import OWNER, cron, scope
 from vaultloop.components import KINDS
-from vaultloop.vault.inspection import inspected, inspected_change
+from vaultloop.vault.inspection import LARGEST_TEXT, inspected, inspected_change
 
 BASE = {
     "agent/scopes/owner.md": OWNER,
@@ -79,10 +79,19 @@ def test_without_an_earlier_state_everything_is_new() -> None:
 
 
 @pytest.mark.parametrize("path", ["Note.md", "Deep/er/Note.MD"])
-def test_changed_ordinary_notes_are_looked_at_and_other_files_are_not(path: str) -> None:
+def test_changed_ordinary_notes_are_looked_at(path: str) -> None:
     assert found(BASE, {**BASE, path: MERGE}) == [(path, "conflict-markers")]
-    assert found(BASE, {**BASE, "file.txt": MERGE}) == []
     assert found({**BASE, path: MERGE}, BASE) == []
+
+
+def test_other_changed_texts_are_looked_at_like_notes_and_pictures_and_heaps_of_data_are_not() -> None:
+    key = f"sk-ant-{'a' * 24}\n"
+    assert found(BASE, {**BASE, "file.txt": MERGE}) == [("file.txt", "conflict-markers")]
+    assert found(BASE, {**BASE, "docs/keys": key, "agent/run.sh": key}) == [
+        ("agent/run.sh", "secret"),
+        ("docs/keys", "secret"),
+    ]
+    assert found(BASE, {**BASE, "image.png": f"PNG\0{key}", "log.txt": key + "x" * LARGEST_TEXT}) == []
 
 
 def test_a_change_of_ordinary_notes_asks_for_no_kinds() -> None:

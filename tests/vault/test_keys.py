@@ -36,6 +36,12 @@ def test_a_slip_of_the_finger_is_recognised(typed: str, meant: str) -> None:
     assert near_miss(typed, KNOWN) == meant
 
 
-@pytest.mark.parametrize("typed", ["mood", "colour", "priority", "owner", "note", "ttl", "project"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("mood", "colour", "priority", "owner", "note", "ttl", "project"),
+        *("cannot-read", "no-catch-up", "unpaused", "min-sessions", "budget-usd-per-week"),
+    ],
+)
 def test_another_word_is_no_slip(typed: str) -> None:
     assert near_miss(typed, KNOWN) is None

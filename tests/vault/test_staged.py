@@ -116,6 +116,32 @@ def test_a_vault_further_down_is_seen_from_its_own_top(vault: VaultClone) -> Non
     assert staged(vault.path, Effort()).vault == ""
 
 
+@pytest.mark.parametrize("version", ["3", "4"])
+def test_what_is_only_announced_is_not_staged(vault: VaultClone, version: str) -> None:
+    vault.write("agent/crons/draft.md", "")
+    vault.write("agent/empty.md", "")
+    vault.git("add", "-N", "agent/crons/draft.md")
+    vault.git("add", "agent/empty.md")
+    vault.git("update-index", "--index-version", version)
+    assert staged(vault.path, Effort()).changed == {"agent/empty.md"}
+
+
+def test_the_vault_is_the_folder_that_declares_something_after_the_commit(vault: VaultClone) -> None:
+    vault.git("mv", "agent", "old")
+    vault.write("agent/main.py", "")
+    vault.git("add", "-A")
+    (vault.path / "notes").mkdir()
+    vault.git("mv", "old", "notes/agent")
+    assert staged(vault.path, Effort()).vault == "notes"
+    assert staged(vault.path / "absent", Effort(), named=True).vault == "absent"
+
+
+def test_a_repository_of_sha_256_is_named(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--object-format=sha256", tmp_path], check=True)
+    with pytest.raises(Stalled, match="SHA-256"):
+        staged(tmp_path, Effort())
+
+
 def test_where_no_repository_is_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(Stalled, match="there is no git repository"):
         staged(tmp_path, Effort())

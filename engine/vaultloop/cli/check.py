@@ -3,7 +3,8 @@
 import gc
 import os
 import sys
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ from vaultloop.cli.options import as_json
 from vaultloop.cli.plain import counted
 
 if TYPE_CHECKING:  # `--help` waits for none of these
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vaultloop.model.problem import Problem
     from vaultloop.model.resource import Kind
     from vaultloop.vault.files import Files
     from vaultloop.vault.fixes import Edit
     from vaultloop.vault.inspection import Inspection
+    from vaultloop.vault.plain_folder import ReadableFiles
 
 
 class NoVault(click.ClickException):
@@ -31,18 +33,29 @@ class NoVault(click.ClickException):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is looked at: the vault's top folder, and the paths in it that were asked for; none: all."""
+    """What is looked at.
+
+    Attributes:
+        vault: its top folder.
+        only: the paths in it that were asked for; none: all.
+        links: links in it, on the way to what was asked for.
+    """
 
     vault: Path
     only: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
     def concerns(self, path: str) -> bool:
         return not self.only or any(path == wanted or path.startswith(f"{wanted}/") for wanted in self.only)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The paths that are files."""
-        return tuple(path for path in self.only if (self.vault / path).is_file())
+    def notes(self, files: "ReadableFiles") -> tuple[str, ...]:
+        """The files among the paths, and the notes in the folders among them."""
+        found: dict[str, None] = {}
+        for path in self.only:
+            if path in self.links:
+                continue
+            found |= dict.fromkeys(files.notes(path) if (self.vault / path).is_dir() else (path,))
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class Report:
 
 
 @click.command(name="check")
-@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--fix", is_flag=True, help="Correct what is safe to correct.")
 @click.option("--diff", "--dry-run", is_flag=True, help="Show what --fix would change, and change nothing.")
 @click.option("--staged", is_flag=True, help="Check what is staged for the next commit.")
@@ -98,10 +111,11 @@ def command(
         report = _of_fixing(_target(paths), write=not diff)
     else:
         report = _of_vault(_target(paths))
-    if as_json:
-        _print_json(report, with_fixes=fix or diff)
-    else:
-        _print(report, diff=diff, quiet=quiet)
+    with _output():
+        if as_json:
+            _print_json(report, with_fixes=fix or diff)
+        else:
+            _print(report, diff=diff, quiet=quiet)
     gc.freeze()
     sys.exit(1 if any(problem.is_error or strict for problem in report.problems) else 0)
 
@@ -119,17 +133,45 @@ def _target(paths: tuple[Path, ...]) -> Target:
     from vaultloop.vault.location import top_of  # noqa: PLC0415
 
     if not paths:
-        place = Path(os.environ.get("VAULTLOOP_FOLDER") or Path.cwd())
-        if not place.is_dir():
-            raise click.UsageError(f"{place} is not a folder")
-        return Target(top_of(place) or _no_vault(place))
-    places = [path.resolve() for path in paths]
-    tops = {top_of(place if place.is_dir() else place.parent) or _no_vault(place) for place in places}
+        return _with_its_own_link(Target(top_of(Path.cwd()) or _vault_of_the_environment()))
+    places = [_place(path) for path in paths]
+    tops = {vault for vault, _, _ in places}
     if len(tops) > 1:
         raise click.UsageError(f"{' and '.join(map(str, sorted(tops)))} are two vaults; check one at a time")
-    vault = tops.pop()
-    only = tuple(place.relative_to(vault).as_posix() for place in places)
-    return Target(vault, () if "." in only else only)
+    only = tuple(path for _, path, _ in places)
+    links = tuple(path for _, path, is_link in places if is_link)
+    return _with_its_own_link(Target(tops.pop(), () if "." in only else only, links))
+
+
+def _with_its_own_link(target: Target) -> Target:
+    from vaultloop.vault.location import FOLDER  # noqa: PLC0415
+
+    links = {*target.links, *([FOLDER] if (target.vault / FOLDER).is_symlink() else [])}
+    return replace(target, links=tuple(sorted(links)))
+
+
+def _vault_of_the_environment() -> Path:
+    """The vault that is meant where we stand in none."""
+    from vaultloop.vault.location import top_of  # noqa: PLC0415
+
+    named = os.environ.get("VAULTLOOP_FOLDER", "").strip()
+    place = Path(os.path.expanduser(named)) if named else Path.cwd()  # noqa: PTH111 - `~nobody` is no error
+    if not place.is_dir():
+        raise click.UsageError(f"{place} is not a folder")
+    return top_of(place) or _no_vault(place)
+
+
+def _place(path: Path) -> tuple[Path, str, bool]:
+    """The vault that a path lies in, its path there, and whether a link is what lies there."""
+    from vaultloop.vault.location import link_in, top_of  # noqa: PLC0415
+
+    if (link := link_in(path)) is not None:
+        return (*link, True)
+    if not os.path.exists(path):  # noqa: PTH110 - what may not be looked at is not there
+        raise click.UsageError(f"There is no file and no folder {str(path)!r} that can be looked at.")
+    place = path.resolve()
+    vault = top_of(place if place.is_dir() else place.parent) or _no_vault(place)
+    return vault, place.relative_to(vault).as_posix(), False
 
 
 def _no_vault(place: Path) -> Path:
@@ -146,22 +188,24 @@ def _no_vault(place: Path) -> Path:
 
 def _of_vault(target: Target) -> Report:
     from vaultloop.vault.inspection import inspected  # noqa: PLC0415
-    from vaultloop.vault.plain_folder import FolderFiles  # noqa: PLC0415
+    from vaultloop.vault.plain_folder import ReadableFiles  # noqa: PLC0415
 
-    files = FolderFiles(target.vault)
-    return _report(target, files, inspected(files, _kinds, target.notes))
+    files = ReadableFiles(target.vault)
+    return _report(target, files, inspected(files, _kinds, target.notes(files)))
 
 
 def _of_fixing(target: Target, *, write: bool) -> Report:
     from vaultloop.vault import fixes  # noqa: PLC0415
     from vaultloop.vault.inspection import inspected  # noqa: PLC0415
-    from vaultloop.vault.plain_folder import FolderFiles  # noqa: PLC0415
+    from vaultloop.vault.plain_folder import ReadableFiles  # noqa: PLC0415
 
-    mending = fixes.mended(FolderFiles(target.vault), _kinds, target.concerns, target.notes)
+    before = ReadableFiles(target.vault)
+    mending = fixes.mended(before, _kinds, target.concerns, target.notes(before))
     kept = fixes.write(target.vault, mending.edits) if write else ()
     # What is really there now, whoever changed it.
-    files = FolderFiles(target.vault)
-    left = inspected(files, _kinds, target.notes) if kept or not write else mending.left
+    files = ReadableFiles(target.vault)
+    left = inspected(files, _kinds, target.notes(files)) if kept or not write else mending.left
+    files.unreadable |= before.unreadable
     report = _report(target, files, left)
     fixed = tuple(problem for problem in mending.fixed if problem.file not in kept)
     return Report(files, report.seen, report.problems, fixed, mending.edits, kept)
@@ -174,18 +218,56 @@ def _of_staged(paths: tuple[Path, ...]) -> Report:
 
     if len(paths) > 1:
         raise click.UsageError("--staged takes one folder: the vault's")
-    found = staged(paths[0] if paths else Path.cwd(), Effort())
+    place = paths[0] if paths else Path()
+    found = staged(place, Effort(), named=place != Path())
     inspection = inspected_change(found.before, found.after, found.changed, _kinds)
     return Report(found.after, counted(len(found.changed), "staged file"), inspection.problems)
 
 
-def _report(target: Target, files: "Files", found: "Inspection") -> Report:
+def _report(target: Target, files: "ReadableFiles", found: "Inspection") -> Report:
     declarations = sum(map(target.concerns, found.declarations))
-    problems = tuple(problem for problem in found.problems if target.concerns(problem.file))
-    return Report(files, counted(declarations, "declaration"), problems)
+    problems = [problem for problem in found.problems if target.concerns(problem.file)]
+    problems += _not_looked_at(target, files)
+    return Report(files, counted(declarations, "declaration"), tuple(sorted(problems)))
+
+
+def _not_looked_at(target: Target, files: "ReadableFiles") -> "Iterator[Problem]":
+    """What is there and was not checked; to say nothing of it would call it sound."""
+    from vaultloop.model.problem import Problem, Severity  # noqa: PLC0415
+    from vaultloop.vault.files import is_utf8  # noqa: PLC0415
+
+    for path in target.links:
+        message = "This is a link. Links are not followed, so that nothing behind it counts."
+        cure = "Put the file or folder itself here, or name the place that it leads to."
+        yield Problem(_text(path), 1, 1, Severity.ERROR, "link", message, cure)
+    for path in (path for path in target.only if not is_utf8(path)):
+        message = "The bytes of this name are no UTF-8 text, so that the file is left out of the vault."
+        yield Problem(_text(path), 1, 1, Severity.ERROR, "name-not-utf-8", message, "Rename it.")
+    for path, why in files.unreadable.items():
+        message = f"This cannot be read ({why}), so that nothing of it was checked."
+        cure = "Give its owner back the right to read it (chmod u+rX), or call this as its owner."
+        yield Problem(_text(path), 1, 1, Severity.ERROR, "unreadable", message, cure)
+
+
+def _text(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 # How it is told.
+
+
+@contextmanager
+def _output() -> "Iterator[None]":
+    """Where what is told cannot be written, as to a full disk, one line says so."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What waits to be written must not fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise click.ClickException(f"What was found cannot be written: {error.strerror}.") from error
 
 
 def _print_json(report: Report, *, with_fixes: bool) -> None:

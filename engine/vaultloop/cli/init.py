@@ -53,6 +53,8 @@ def command(
 
     vault = vault.absolute()
     directory = StateDirectory((state or default_state()).absolute())
+    settings = (config or directory.path / FILE_NAME).absolute()
+    _refuse_another_vault(settings, vault)
     directory.make()
     branch = scaffold.branch_of(vault, branch)
     vault.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,6 @@ def command(
     if remote is not None:
         scaffold.make_bare_remote(remote, vault, branch)
     signer = Signer.make(directory.path)
-    settings = (config or directory.path / FILE_NAME).absolute()
     _write_settings(settings, vault, directory.path, branch, remote)
     result: dict[str, object] = {
         "vault": str(vault),
@@ -76,6 +77,18 @@ def command(
         "key": signer.public_key,
     }
     output.print_json(result) if as_json else _tell(result)
+
+
+def _refuse_another_vault(settings: Path, vault: Path) -> None:
+    """One engine serves one vault, and its settings name it."""
+    from vaultloop.settings import InvalidSettings, folder_in  # noqa: PLC0415
+
+    there = folder_in(settings)
+    if there is not None and there.resolve() != vault.resolve():
+        raise InvalidSettings(
+            f"{settings} is for the vault {there}. Give {vault} an engine of its own: add "
+            f"`--state DIR` with a new directory."
+        )
 
 
 def _write_settings(path: Path, vault: Path, state: Path, branch: str, remote: Path | None) -> None:

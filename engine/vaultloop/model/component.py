@@ -60,6 +60,10 @@ class Guard(Protocol):
         """
         ...
 
+    def is_owners(self, chat: str) -> bool:
+        """Whether a chat is the owner's private one."""
+        ...
+
 
 @runtime_checkable
 class Contributor(Protocol):
@@ -116,6 +120,19 @@ class TurnStarter(Protocol):
 
     def unfinished(self, conversation: str) -> int:
         """How many turns of a conversation are queued or running."""
+        ...
+
+
+class Origin(Protocol):
+    """Whoever declared the work of turns, and says what has become of it while they waited."""
+
+    def renewed(self, turn: Turn, waits_since: datetime) -> Turn:
+        """`turn` as its note has it now; a try of it is about to begin.
+
+        Raises:
+            Denied: its note is gone or paused.
+            Late: it has waited for longer than its note allows.
+        """
         ...
 
 

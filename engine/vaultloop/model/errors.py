@@ -3,6 +3,7 @@
     Exception
     |- VaultloopError          says what, where, expected and cure; shown to a person as it is
     |  |- Denied               somebody may not do this: answer them, change nothing
+    |  |  |- Late              nobody may do it any more: its time has passed
     |  |- Retry(after)         try again by itself, after that many seconds
     |  |- Stalled(cure)        only a human can help: show it and wait for a new revision
     |  |- Paused               sync stands still until a human has looked: both sides are kept
@@ -23,6 +24,10 @@ class VaultloopError(Exception):
 
 class Denied(VaultloopError):
     """The one who asks may not do this."""
+
+
+class Late(Denied):
+    """It was for a time that has passed."""
 
 
 class Retry(VaultloopError):

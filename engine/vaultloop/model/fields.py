@@ -255,8 +255,9 @@ def _glob(value: Any, *, one_of_many: bool = True) -> str:
         paths = text.strip("(){}").split(",")
         raise wrong("bad-glob", f"`{text}` looks like several paths.", write=_flow(paths))
     if "\\" in text:
-        write = f'"{text.replace(chr(92), "/")}"'
-        raise wrong("bad-glob", "Paths in a vault use `/`.", write=write, safe=True)
+        # Before a space it is what a shell wants there, and no part of the path.
+        write = f'"{text.replace(chr(92) + " ", " ").replace(chr(92), "/")}"'
+        raise wrong("bad-glob", "Paths in a vault use `/`.", write=write)
     pattern = normalised(text.removeprefix("./"))
     if not pattern:
         raise wrong(
@@ -317,6 +318,9 @@ def link_path(text: str) -> str:
 
 def _reference(value: Any) -> str:
     text = plain(value)
+    if len(links := _WIKILINK.findall(text)) > 1:
+        cure = f'Write one of them, such as `"[[{links[0]}]]"`.'
+        raise wrong("bad-reference", f"`{text}` names several notes; here one is meant.", cure=cure)
     name = link_path(text).rsplit("/", 1)[-1]
     name = name[:-3] if name.lower().endswith(".md") else name
     if not name.strip():
@@ -363,21 +367,36 @@ def _timezone(value: Any) -> str:
 
 
 def _no_timezone(text: str) -> PydanticCustomError:
-    by_city: dict[str, str] = {}
+    named: dict[str, list[str]] = {}
     for zone in sorted(available_timezones()):
-        by_city.setdefault(zone.rsplit("/", 1)[-1].lower(), zone)
-        by_city[zone.lower()] = zone
+        for name in dict.fromkeys((zone.lower(), zone.rsplit("/", 1)[-1].lower())):
+            named.setdefault(name, []).append(zone)
     sought = text.lower().replace(" ", "_")
-    near = get_close_matches(sought, by_city, n=1, cutoff=0.75)
-    if near and not re.search(r"\d", text):
-        # A city's name alone is no guess; a likeness among six hundred names is.
-        safe = near[0] == sought
-        return wrong("unknown-timezone", f"There is no timezone `{text}`.", write=by_city[near[0]], safe=safe)
-    return wrong(
-        "unknown-timezone",
-        f"There is no timezone `{text}`.",
-        cure="Write a continent and a city, such as `Europe/Berlin`, or `UTC`.",
-    )
+    near = get_close_matches(sought, named, n=1, cutoff=0.75)
+    message = f"There is no timezone `{text}`."
+    if not near or re.search(r"\d", text):
+        cure = "Write a continent and a city, such as `Europe/Berlin`, or `UTC`."
+        return wrong("unknown-timezone", message, cure=cure)
+    zones = named[near[0]]
+    if len(zones) > 1:
+        cure = f"Write one of {', '.join(f'`{zone}`' for zone in zones)}."
+        return wrong("unknown-timezone", message, cure=cure)
+    # A city's name alone is no guess; a likeness among six hundred names is.
+    safe = near[0] == sought and (sought == zones[0].lower() or _names_a_city(zones[0]))
+    return wrong("unknown-timezone", message, write=zones[0], safe=safe)
+
+
+_CONTINENTS = frozenset(
+    ("Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
+)
+# Parts of Australia by older names, which say nothing without the continent.
+_REGIONS = frozenset(("ACT", "LHI", "NSW", "North", "Queensland", "South", "Tasmania", "Victoria", "West"))
+
+
+def _names_a_city(zone: str) -> bool:
+    """Whether a timezone's last part is a city that needs no country beside it."""
+    continent, *below = zone.split("/")
+    return continent in _CONTINENTS and len(below) == 1 and below[0] not in _REGIONS
 
 
 Timezone = Annotated[

@@ -12,7 +12,7 @@ from vaultloop.model.policy import Audience
 
 
 class Trust(IntEnum):
-    """How much the people of a scope are trusted. A scope without chats hears what its runs read."""
+    """How much the people of a scope are trusted. Where nobody speaks, runs do what the owner wrote."""
 
     PUBLIC = 1
     LISTED = 2
@@ -22,7 +22,7 @@ class Trust(IntEnum):
     def of(cls, audience: Audience) -> "Trust":
         """The trust in the people of a class."""
         match audience:
-            case Audience.OWNER:
+            case Audience.OWNER | Audience.CRON:
                 return cls.OWNER
             case Audience.PUBLIC:
                 return cls.PUBLIC

@@ -19,8 +19,8 @@ class Fix:
         line: of the file, from 1.
         old: that line as it is, whole and without its end; None: `new` is a line to add below it.
         new: the line as it should be.
-        safe: it says what the note says already, or what was unmistakably meant, and lets nobody in: it may
-            be made without asking.
+        safe: it says what the note says already, or what was unmistakably meant, and grants nobody
+            anything: it may be made without asking.
     """
 
     line: int

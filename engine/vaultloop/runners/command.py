@@ -65,8 +65,13 @@ def arguments(command: str) -> Sequence[str]:
     """The words of a command line; `vaultloop` is this very program, wherever it is installed.
 
     Raises:
-        Stalled: it is empty, or a quotation mark is not closed.
+        Stalled: it is empty, a quotation mark is not closed, or it has characters that no command can have.
     """
+    if command != (written := _writable(command.encode(errors="replace"))):
+        raise Stalled(
+            f"The command `{written}` has characters that no command can have.",
+            cure="Correct `command` in the defaults note.",
+        )
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -84,14 +89,19 @@ def arguments(command: str) -> Sequence[str]:
     return words
 
 
+def _writable(printed: bytes | bytearray) -> str:
+    """What a program printed, as a text that can be kept and sent."""
+    return printed.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _question(task: Task) -> bytes:
-    return task.prompt.encode() + b"\n"
+    return task.prompt.encode(errors="replace") + b"\n"
 
 
 def _with_instructions(task: Task, cell: Cell) -> Cell:
     # A plain program has no system prompt: what would be in it lies in a file, for those that want it.
     path = cell.scratch / "instructions.md"
-    path.write_text(task.instructions)
+    path.write_text(task.instructions, encoding="utf-8", errors="replace")
     return replace(cell, environment={**cell.environment, "VAULTLOOP_INSTRUCTIONS": str(path)})
 
 
@@ -119,8 +129,8 @@ class CommandRun:
     async def result(self) -> Result:
         status = await self._child.wait()
         if status == 0:
-            return Result(ok=True, text=self._reply[:LONGEST_REPLY].decode(errors="replace").strip())
-        complaint = await self._child.complaint()
+            return Result(ok=True, text=_writable(self._reply[:LONGEST_REPLY]).strip())
+        complaint = _writable((await self._child.complaint()).encode(errors="replace"))
         text = f"`{self._command}` ended with status {status}."
         return Result(ok=False, text=f"{text} {complaint}".strip())
 

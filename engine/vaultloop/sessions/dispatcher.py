@@ -236,7 +236,10 @@ class Dispatcher:
         if record is None:
             return "There is nothing to run again."
         key = self._turns.next_key(record.turn.key)
-        self._turns.add(replace(record.turn, id=new_turn_id(self._clock.now()), key=key), self._clock.now())
+        turn = replace(record.turn, id=new_turn_id(self._clock.now()), key=key)
+        self._turns.add(turn, self._clock.now())
+        # Who asked is asked for again when it starts.
+        self._inbox.hand_on(record.id, turn.id)
         self._queue.ring()
         return "Running it again."
 

@@ -17,6 +17,7 @@ from vaultloop.vault.view import bad_name, too_deep
 # So many changed notes are named; the rest is counted.
 NAMED = 200
 
+_NOT_IN_LINKS = re.compile(r"[][|#^]")
 _PLACEHOLDER = re.compile(r"\{\{\s*(last-run|changed-notes)\s*\}\}", re.IGNORECASE)
 
 
@@ -71,4 +72,14 @@ def _lines(since: str, policy: Policy, repository: Repository, revision: str) ->
     for path, (before, after) in sorted(repository.changed(since, revision).items()):
         if policy.reads(path) and not any(map(bad_name, path.split("/"))) and not too_deep(path):
             what = "added" if before is None else "deleted" if after is None else "changed"
-            yield f"- [[{path.removesuffix('.md')}]] ({what})"
+            yield f"- {_link(path)} ({what})"
+
+
+def _link(path: str) -> str:
+    """A wikilink; where the path has a character that means something in one, the path as it is."""
+    if not _NOT_IN_LINKS.search(path):
+        return f"[[{path.removesuffix('.md')}]]"
+    # A row of backticks that is longer than any in the path ends only where it should.
+    longest = max((len(row) for row in re.findall("`+", path)), default=0)
+    quote, gap = "`" * (longest + 1), " " if longest else ""
+    return f"{quote}{gap}{path}{gap}{quote}"

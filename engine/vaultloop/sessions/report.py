@@ -1,6 +1,7 @@
 """What the recipients of a turn hear of its end, and when nobody is disturbed."""
 
 import re
+import unicodedata
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,10 @@ _SILENCE = (
     f"there is nothing, answer with exactly `{NOTHING_TO_SAY}` and no other word: then nothing is sent."
 )
 
+# Dress, as agents were seen to use it: the line that begins or ends a block of code, and a pair of tags.
+_FENCE = re.compile(r"^[> \t]*(?:`{3,}|~{3,})[ \t]*[\w+.-]*[ \t\r]*$", re.MULTILINE)
+_IN_TAGS = re.compile(r"<([A-Za-z][\w-]*)>([^<>]*)</\1>")
+
 
 def silence(turn: Turn) -> str:
     """What an agent is told about staying silent; empty where its answer is sent, or not, in any case."""
@@ -28,20 +33,26 @@ def silence(turn: Turn) -> str:
 
 
 def says_nothing(reply: str) -> bool:
-    """Whether an answer is empty or only the agreed words, however an agent dresses them up."""
-    words = re.findall(r"[^\W_]+", reply.casefold())
-    return not reply.strip() or words == NOTHING_TO_SAY.casefold().split()
+    """Whether an answer is empty or only the agreed words, once or more, however an agent dresses them up."""
+    seen = "".join(
+        character for character in unicodedata.normalize("NFKC", reply) if not _is_unseen(character)
+    )
+    words = _IN_TAGS.sub(r" \2 ", _FENCE.sub("", seen)).casefold()
+    said = "".join(re.findall(r"[^\W_]+", words))
+    agreed = NOTHING_TO_SAY.casefold().replace(" ", "")
+    return not seen.strip() or (said != "" and not said.replace(agreed, ""))
 
 
-def of_success(record: TurnRecord) -> str:
-    """What is told of a turn that was done: first what did not arrive in the vault, then the answer."""
+def of_success(record: TurnRecord, *, to_owner: bool = True) -> str:
+    """What is told of a turn that was done: first, to its owner, what did not arrive in the vault."""
+    detail = record.detail if to_owner else ""
     match record.turn.send_when:
         case SendWhen.FAILURE:
             return ""
         case SendWhen.SOMETHING_TO_SAY:
-            return joined(record.detail, _worth_telling(record))
+            return joined(detail, _worth_telling(record))
         case SendWhen.ALWAYS:
-            return record.told or "Done. (There was nothing to say.)"
+            return joined(detail, record.reply) or "Done. (There was nothing to say.)"
 
 
 def of_failure(record: TurnRecord, outcome: Outcome, why: str) -> str:
@@ -72,3 +83,8 @@ def joined(*parts: str) -> str:
 def _worth_telling(record: TurnRecord) -> str:
     silent = record.turn.send_when is SendWhen.SOMETHING_TO_SAY and says_nothing(record.reply)
     return "" if silent else record.reply
+
+
+def _is_unseen(character: str) -> bool:
+    """Whether it has no width on any screen: joiners, marks of direction, control characters."""
+    return unicodedata.category(character) in ("Cf", "Cc") and not character.isspace()

@@ -11,7 +11,7 @@ from typing import Any
 from vaultloop.aio.census import kill_housed
 from vaultloop.aio.clock import Clock
 from vaultloop.model.cell import Runner
-from vaultloop.model.component import Contributor, Guard
+from vaultloop.model.component import Contributor, Guard, Origin
 from vaultloop.model.conversation import AgentDefaults
 from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
@@ -52,6 +52,7 @@ class Services:
     Attributes:
         state: the state directory; views and homes lie in it.
         author: in whose name the engine commits for a session; who it really was, its signature says.
+        origins: who declared the work of turns, by the kind of their trigger; none for messages.
         runner: the agent program that the defaults note chose.
         on_published: rings the bell of the state flow; called after a commit came onto the branch.
         on_owed: there is a new reply in the outbox.
@@ -64,6 +65,7 @@ class Services:
     signer: Signer
     author: Identity = AUTHOR
     guard: Guard
+    origins: Mapping[str, Origin] = field(default_factory=dict)
     contributors: Sequence[Contributor]
     runner: Callable[[AgentDefaults], Runner]
     confinement: Confinement

@@ -18,7 +18,7 @@ from pathlib import Path
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.cell import Result
 from vaultloop.model.conversation import AgentDefaults, Outcome, Reply
-from vaultloop.model.errors import Denied, Stalled, VaultloopError
+from vaultloop.model.errors import Denied, Late, Stalled, VaultloopError
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions import placeholders, report
 from vaultloop.sessions.attempt import Attempt, Brief, within
@@ -98,9 +98,16 @@ class Session:
 
     async def _work(self) -> None:
         try:
+            self._renew()
+        except Denied as error:
+            # Whoever took the schedule back knows; nobody else was promised anything.
+            outcome = Outcome.MISSED if isinstance(error, Late) else Outcome.REFUSED
+            self._end(outcome, "", str(error), to_others="")
+            return
+        try:
             policy = self._admitted()
         except Denied as error:
-            self._end(Outcome.REFUSED, str(error), str(error))
+            self._end(Outcome.REFUSED, str(error), str(error), to_others="")
             return
         # Before the view is made, which takes the shorter the less changed: turns begin in their order.
         now = self._services.clock.now()
@@ -152,6 +159,16 @@ class Session:
         with suppress(OSError):
             # No record names it any more: if it cannot be used again, a sweep takes it away.
             await asyncio.to_thread(self._give_back, record)
+
+    def _renew(self) -> None:
+        """Take over what the note of this work says by now; messages have none."""
+        record = self._record
+        origin = self._services.origins.get(record.turn.trigger.kind)
+        if origin is None:
+            return
+        turn = origin.renewed(record.turn, record.not_before or record.created_at)
+        if turn != record.turn:
+            self._turns.renew(turn)
 
     def _admitted(self) -> Policy:
         """The policy of the turn, if everybody who asked may still ask."""
@@ -208,7 +225,8 @@ class Session:
     def _finish(self) -> None:
         record = self._record
         detail = report.joined(record.detail, report.tries(record))
-        self._end(Outcome.DONE, report.of_success(record), detail)
+        to_others = report.of_success(record, to_owner=False)
+        self._end(Outcome.DONE, report.of_success(record), detail, to_others=to_others)
 
     async def give_up(self, outcome: Outcome, why: str = "", *, said: str | None = None) -> None:
         """End it without publishing; what it wrote is kept for a while.
@@ -221,7 +239,8 @@ class Session:
         detail = why or report.SENTENCES[outcome]
         more = " ".join(part for part in (report.tries(record), hint) if part)
         text = report.of_failure(record, outcome, f"{told} {more}".strip())
-        self._end(outcome, text, f"{detail} {more}".strip())
+        to_others = report.of_failure(record, outcome, report.SENTENCES[outcome])
+        self._end(outcome, text, f"{detail} {more}".strip(), to_others=to_others)
 
     async def _set_aside(self, record: TurnRecord) -> bool:
         """Keep the view of a session that is not published; whether there is anything in it to publish."""
@@ -253,14 +272,21 @@ class Session:
             return False
         return True
 
-    def _end(self, outcome: Outcome, text: str, detail: str) -> None:
-        """The outcome and the last word, both or none."""
-        now = self._services.clock.now()
+    def _end(self, outcome: Outcome, text: str, detail: str, *, to_others: str) -> None:
+        """The outcome and the last word, both or none.
+
+        `to_others` is told in its place to who is not the owner and did not ask: what the engine has to say
+        of a run names files, programs and scopes that they may know nothing of.
+        """
+        now, turn = self._services.clock.now(), self._record.turn
         with self._services.database.transaction():
-            for place, address in enumerate(self._record.turn.recipients if text else ()):
+            for place, (channel, chat) in enumerate(turn.recipients):
+                knows = turn.trigger.kind == "message" or self._services.guard.is_owners(chat)
+                if not (told := text if knows else to_others):
+                    continue
                 # The first one's key says which messages it answers (`Inbox.answered_by`).
-                key = "/".join((self._id, *address)) if place else self._id
-                self._services.outbox.put(Reply(key, *address, text), now)
+                key = f"{self._id}/{channel}/{chat}" if place else self._id
+                self._services.outbox.put(Reply(key, channel, chat, told), now)
                 reached(Failpoint.REPLY_QUEUED)
             self._turns.end(self._id, outcome, now, detail)
         reached(Failpoint.OUTCOME_RECORDED)

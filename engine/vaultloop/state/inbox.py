@@ -56,6 +56,11 @@ class Inbox:
         rows = self._database.rows("SELECT * FROM inbox WHERE turn = ? ORDER BY rowid", turn_id)
         return [_message(row) for row in rows]
 
+    def hand_on(self, old: str, new: str) -> None:
+        """The messages of one turn are answered by another one from now on."""
+        with self._database.transaction() as change:
+            change.execute("UPDATE inbox SET turn = ? WHERE turn = ?", (new, old))
+
     def answered_by(self, reply: str) -> list[Message]:
         """The messages that the reply with this key answers; none for a notice or a cron's report."""
         if (found := _ANSWER.fullmatch(reply)) is None:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vaultloop.aio.clock import Clock, SystemClock
 from vaultloop.model.conversation import Outcome, Reply, Turn
@@ -16,6 +16,11 @@ _PAST = (
     " COALESCE(slots.detail, turns.detail) AS detail, attempt, not_before"
     " FROM slots LEFT JOIN turns ON turns.id = slots.turn"
 )
+
+# The name of a slot that is a local time, and not an instant.
+_LOCAL = "????-??-??T??:??"
+# No two zones show times farther apart.
+NEAR = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class PastSlot:
 
 
 class SlotStore:
-    """Slots in the engine's database; `job` is the uid of a cron."""
+    """Slots in the engine's database; `job` is the uid of a job."""
 
     def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self._database = database
@@ -67,14 +72,46 @@ class SlotStore:
             change.execute("UPDATE jobs SET considered = ? WHERE job = ?", (until.isoformat(), job))
 
     def follow(self, job: str, timetable: str, now: datetime) -> datetime:
-        """The instant after which the job's slots count: `now` if it is new or its timetable another one."""
+        """The instant after which the job's slots count: `now` if it is new or its timetable another one.
+
+        If its zone is another one too, recent entries get the old zone into their names: the same local time
+        in the new zone is another slot.
+        """
         with self._database.transaction() as change:
             self.known_since(job, now)
+            zone = _zone(self._timetable(job))
+            if zone and _zone(timetable) not in ("", zone):
+                self._name_zone(job, zone, now - NEAR)
             changed = change.execute(
                 "UPDATE jobs SET timetable = ?1, considered = ?2 WHERE job = ?3 AND timetable <> ?1",
                 (timetable, now.isoformat(), job),
             )
         return now if changed.rowcount else self.considered(job) or now
+
+    def _timetable(self, job: str) -> str:
+        row = self._database.row("SELECT timetable FROM jobs WHERE job = ?", job)
+        return row["timetable"] if row is not None else ""
+
+    def _name_zone(self, job: str, zone: str, since: datetime) -> None:
+        """Name `zone` in the job's entries of local times from `since` on, and in the keys of their turns."""
+        with self._database.transaction() as change:
+            recent = self._database.rows(
+                "SELECT slot, key FROM slots LEFT JOIN turns ON turns.id = slots.turn"
+                " WHERE job = ? AND slot GLOB ? AND slot >= ?",
+                *(job, _LOCAL, f"{since:%Y-%m-%dT%H:%M}"),
+            )
+            for row in recent:
+                slot = row["slot"]
+                change.execute(
+                    "UPDATE OR IGNORE slots SET slot = ?1 WHERE job = ?2 AND slot = ?3",
+                    (f"{slot} {zone}", job, slot),
+                )
+                # Later tries have a number after the key: they stay its own.
+                change.execute(
+                    "UPDATE OR IGNORE turns SET key = ?1 || substr(key, length(?2) + 1)"
+                    " WHERE key = ?2 OR substr(key, 1, length(?2) + 1) = ?2 || '#'",
+                    (f"{row['key']} {zone}", row["key"]),
+                )
 
     def settled(self, job: str, slot: str) -> bool:
         """Whether the slot has an entry."""
@@ -145,6 +182,12 @@ class SlotStore:
     def _time(self, job: str, column: str) -> datetime | None:
         row = self._database.row("SELECT known_since, considered FROM jobs WHERE job = ?", job)
         return None if row is None else datetime.fromisoformat(row[column])
+
+
+def _zone(timetable: str) -> str:
+    """The time zone of a timetable; empty if it names none."""
+    words = timetable.split()
+    return words[-1] if words[1:] else ""
 
 
 def _past(row: sqlite3.Row) -> PastSlot:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -81,18 +82,26 @@ def insert_turn(change: sqlite3.Connection, turn: Turn, now: datetime) -> bool:
         (
             *(turn.id, turn.key, turn.conversation, turn.scope, turn.trigger.kind, turn.trigger.name),
             *(turn.prompt, turn.send_when, turn.timezone),
-            limits.stop_after.total_seconds() if limits.stop_after is not None else None,
-            *(limits.budget_usd, limits.retries, now.isoformat()),
+            *(_seconds(limits.stop_after), limits.budget_usd, limits.retries, now.isoformat()),
         ),
     )
     if added.rowcount != 1:
         return False
+    assert added.lastrowid is not None
+    _insert_recipients(change, added.lastrowid, turn.recipients)
+    return True
+
+
+def _insert_recipients(change: sqlite3.Connection, number: int, recipients: Iterable[Address]) -> None:
     # Whoever is named twice hears once.
     change.executemany(
         "INSERT OR IGNORE INTO recipients (turn, position, channel, chat) VALUES (?, ?, ?, ?)",
-        [(added.lastrowid, place, *address) for place, address in enumerate(turn.recipients)],
+        [(number, place, *address) for place, address in enumerate(recipients)],
     )
-    return True
+
+
+def _seconds(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()
 
 
 class Turns:
@@ -171,6 +180,21 @@ class Turns:
             *(policy, base, view, now.isoformat()),
             turn_id=turn_id,
         )
+
+    def renew(self, turn: Turn) -> None:
+        """What it is for changed while it waited: its scope, its prompt, who hears of it, its limits."""
+        with self._database.transaction() as change:
+            limits = turn.limits
+            self._change(
+                "scope = ?, prompt = ?, send_when = ?, timezone = ?, stop_after = ?, budget_usd = ?,"
+                " retries = ?",
+                *(turn.scope, turn.prompt, turn.send_when, turn.timezone, _seconds(limits.stop_after)),
+                *(limits.budget_usd, limits.retries),
+                turn_id=turn.id,
+            )
+            row = change.execute("SELECT number FROM turns WHERE id = ?", (turn.id,)).fetchone()
+            change.execute("DELETE FROM recipients WHERE turn = ?", (row["number"],))
+            _insert_recipients(change, row["number"], turn.recipients)
 
     def requeue(self, turn_id: str) -> None:
         """Its session is gone and did nothing that matters: it is run as if for the first time."""

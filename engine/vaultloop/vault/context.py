@@ -5,7 +5,8 @@ together, and for the check that tells what will be missing there.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from vaultloop.model.problem import Fix, Problem, Severity
 from vaultloop.model.resource import AnyResource, Ref
 from vaultloop.vault import secret
 from vaultloop.vault.files import Entry, Files
-from vaultloop.vault.flows import Flows
+from vaultloop.vault.flows import Flows, Writer
 from vaultloop.vault.location import CONTEXT_FILES
 
 DEEPEST_IMPORT = 5
@@ -76,68 +77,98 @@ def _joined(folder: PurePosixPath, relative: str) -> str | None:
     return "/".join(parts) or None
 
 
+def reached(roots: Iterable[str], imported: Callable[[str], Iterable[str]]) -> dict[str, int]:
+    """How many imports deep each file lies, by the shortest way to it; what lies too deep is left out.
+
+    By the shortest, so that the order in which files are named decides nothing.
+
+    Args:
+        roots: the files that are told without being imported.
+        imported: the files that a file imports.
+    """
+    depths = dict.fromkeys(roots, 0)
+    waiting = deque(depths)
+    while waiting:
+        path = waiting.popleft()
+        if depths[path] == DEEPEST_IMPORT:
+            continue
+        for other in imported(path):
+            if other not in depths:
+                depths[other] = depths[path] + 1
+                waiting.append(other)
+    return depths
+
+
 def problems(files: Files, resources: Mapping[Ref, AnyResource] = NOTHING) -> tuple[Problem, ...]:
     """What is wrong with the standing texts: imports that go round in a circle, too deep, or to no file.
 
     With the vault's `resources` also: imports of what people may write who are trusted less than others whose
-    sessions are told it.
+    sessions are told it. Errors are never left out for the number of warnings.
     """
-    walk = _Walk(files, Flows(resources))
-    for name in CONTEXT_FILES:
-        walk.visit(name, ())
-    return walk.problems()
+    found = set(_Look(files, Flows(resources)).problems())
+    return tuple(sorted(sorted(found, key=lambda problem: (not problem.is_error, problem))[:MOST_PROBLEMS]))
 
 
-class _Walk:
-    """One way through all imports, in the order in which a session is told the texts."""
+class _Look:
+    """One look at all that a session is told."""
 
     def __init__(self, files: Files, flows: Flows) -> None:
         self._files = files
         self._flows = flows
         self._seen: dict[str, list[str]] = {}
+        self._imports: dict[str, list[tuple[Import, str | None]]] = {}
         self._entries: dict[str, Entry | None] = {}
-        self._told: list[Problem] = []
-        self._too_deep: list[tuple[str, Import, str]] = []
+        self._suspected: set[str] = set()
+        self._roots = [name for name in CONTEXT_FILES if self._at(name)]
+        self._told = reached(self._roots, self._imported)
 
-    def visit(self, path: str, above: tuple[str, ...]) -> None:
-        """Look at a file and at all that it imports; `above` are the files that lead to it."""
-        entry = self._at(path)
-        if entry is None or path in self._seen:
-            return
-        text = self._files.read(entry).decode(errors="replace")
-        self._seen[path] = text.split("\n")
-        self._told += _secrets(path, text)
-        for found in imports(text):
-            self._follow(found, path, (*above, path))
+    def problems(self) -> Iterator[Problem]:
+        """All that was found, in no order."""
+        for path in self._told:
+            self._imported(path)
+            yield from _secrets(path, "\n".join(self._seen[path]))
+            for found, meets in self._imports[path]:
+                yield from self._untrusted(found, path)
+                if meets is None:
+                    yield from self._missing(found, path)
+                elif meets not in self._told:
+                    yield self._deep(path, found, meets)
+        yield from self._cycles()
 
-    def problems(self) -> tuple[Problem, ...]:
-        """All that was found; an import that is too deep counts only if nothing else brings its file in."""
-        told = self._told
-        for by, found, path in self._too_deep:
-            if path not in self._seen:
-                told.append(self._deep(by, found, path))
-        return tuple(sorted(set(told))[:MOST_PROBLEMS])
+    def _imported(self, path: str) -> list[str]:
+        """The files that a file imports; it is read for this."""
+        if path not in self._imports:
+            entry = self._at(path)
+            text = self._files.read(entry).decode(errors="replace") if entry else ""
+            self._seen[path] = text.split("\n")
+            self._imports[path] = [(found, self._met(found, path)) for found in imports(text)]
+        return [meets for _, meets in self._imports[path] if meets is not None]
 
-    def _follow(self, found: Import, by: str, way: tuple[str, ...]) -> None:
-        entry = self._entry(found, by)
-        if entry is None:
-            self._told += self._missing(found, by)
-        elif entry.path in way:
-            self._told.append(self._cycle(found, way[way.index(entry.path) :]))
-        elif len(way) > DEEPEST_IMPORT:
-            self._too_deep.append((by, found, entry.path))
-        else:
-            if entry.path not in self._seen:
-                self._told += self._untrusted(found, by, entry.path)
-            self.visit(entry.path, way)
-
-    def _entry(self, found: Import, by: str) -> Entry | None:
-        return next((entry for path in meant(found.path, by) if (entry := self._at(path))), None)
+    def _met(self, found: Import, by: str) -> str | None:
+        return next((path for path in meant(found.path, by) if self._at(path)), None)
 
     def _at(self, path: str) -> Entry | None:
         if path not in self._entries:
             self._entries[path] = self._files.entry(path)
         return self._entries[path]
+
+    def _cycles(self) -> Iterator[Problem]:
+        """Where a circle closes, on a way through all imports in the order in which they are told."""
+        done: set[str] = set()
+        for root in self._roots:
+            way: dict[str, Iterator[tuple[Import, str | None]]] = {}
+            if root not in done:
+                way[root] = iter(self._imports[root])
+            while way:
+                by = next(reversed(way))
+                found, meets = next(way[by], (None, None))
+                if found is None:
+                    done.add(by)
+                    del way[by]
+                elif meets in way:
+                    yield self._cycle(found, (*way,)[[*way].index(meets) :])
+                elif meets in self._told and meets not in done:
+                    way[meets] = iter(self._imports[meets])
 
     def _cycle(self, found: Import, circle: tuple[str, ...]) -> Problem:
         by = circle[-1]
@@ -168,17 +199,32 @@ class _Walk:
         else:
             yield self._problem(by, found, "missing-import", message, otherwise + "write that file.")
 
-    def _untrusted(self, found: Import, by: str, path: str) -> Iterator[Problem]:
-        for writer in self._flows.less_trusted_writers(path):
+    def _untrusted(self, found: Import, by: str) -> Iterator[Problem]:
+        """Who may write what is imported here, be it only once they have made the file."""
+        written: dict[Writer, list[str]] = {}
+        for path in self._candidates(found, by):
+            for writer in () if path in self._suspected else self._flows.less_trusted_writers(path):
+                written.setdefault(writer, []).append(path)
+            self._suspected.add(path)
+        for writer, paths in written.items():
+            named = " and ".join(f"`{path}`" for path in paths)
             message = (
-                f"The scope `{writer.scope}` ({writer.who}) may write `{path}`, and every session is told it,"
+                f"The scope `{writer.scope}` ({writer.who}) may write {named}, and every session is told it,"
                 " also with the rights of people who are trusted more."
             )
             cure = (
-                f"Name `{path}` in `except` of the scope `{writer.scope}`,"
+                f"Name {named} in `except` of the scope `{writer.scope}`,"
                 f" or write `{self._plain(found, by)}` here."
             )
             yield self._problem(by, found, "untrusted-import", message, cure)
+
+    def _candidates(self, found: Import, by: str) -> Iterator[str]:
+        """The files that this import would bring in, were they there; none behind the one that is."""
+        for path in meant(found.path, by):
+            if path not in self._roots:
+                yield path
+            if self._at(path):
+                return
 
     def _deep(self, by: str, found: Import, path: str) -> Problem:
         message = f"Imports are followed {DEEPEST_IMPORT} files deep; `{path}` is deeper and left out."

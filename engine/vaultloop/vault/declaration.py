@@ -1,7 +1,7 @@
 """One note understood by itself: which kind, which fields, and everything that is wrong with it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -15,6 +15,7 @@ from vaultloop.model.finding import Finding
 from vaultloop.model.glob import normalised
 from vaultloop.model.problem import Fix, Problem, Severity
 from vaultloop.model.resource import Kind, Ref, Source, Spec
+from vaultloop.model.words import shape, unmistakable
 from vaultloop.vault import damage, entries, keys, secret
 from vaultloop.vault.draft import draft
 from vaultloop.vault.findings import findings
@@ -85,7 +86,11 @@ def declared(path: str, blob: str, data: bytes, kinds: Mapping[str, Kind[Any]]) 
     read = _without_secrets(_Reading(plain, kinds).result())
     # Errors first: a note is not valid because its errors are many.
     told = sorted(read.problems, key=lambda problem: (not problem.is_error, problem))[:MOST_PROBLEMS]
-    return replace(read, problems=tuple(_cautious(problem, plain.places) for problem in sorted(told)))
+    kind = read.kind.name if read.kind else (note.kind_typed or "").lower()
+    grants = kind in keys.GRANTING_KINDS
+    return replace(
+        read, problems=tuple(_cautious(problem, plain.places, grants=grants) for problem in sorted(told))
+    )
 
 
 def name_of(path: str) -> str:
@@ -127,17 +132,29 @@ def _without_secrets(read: Declaration) -> Declaration:
     return replace(read, spec=None, draft=None, problems=(*found, *told))
 
 
-def _cautious(problem: Problem, places: Places) -> Problem:
-    """The problem, its fix not safe where it might let somebody in who was not let in before.
+def _cautious(problem: Problem, places: Places, *, grants: bool) -> Problem:
+    """The problem, its fix not safe where it might grant what was not granted before.
 
-    Layout grants nothing: the same words on the same line.
+    Layout is no exception: an indented line that becomes a key of its own grants like any other. `grants` is
+    whether all of the note does.
     """
     fix = problem.fix
-    if fix is None or not fix.safe or fix.old is None or fix.old.split() == fix.new.split():
+    if fix is None or not fix.safe:
         return problem
-    above = (keys.key_of(places.line(number)) for number in range(fix.line, 0, -1))
-    concerned = {next((key for key in above if key), None), keys.key_of(fix.new)}
-    return replace(problem, fix=replace(fix, safe=False)) if concerned & keys.GRANTS else problem
+    concerned = {shape(key) for key in _concerned(problem.code, fix, places) if key}
+    if not grants and concerned.isdisjoint(keys.GRANTS | {"kind"}):
+        return problem
+    return replace(problem, fix=replace(fix, safe=False))
+
+
+def _concerned(code: str, fix: Fix, places: Places) -> Iterator[str | None]:
+    """The keys that a fix may be about: in its line, before and after, and the one it belongs to."""
+    if fix.old is None:
+        return
+    yield from (keys.key_of(line.lstrip().lstrip("- ")) for line in (fix.old, fix.new))
+    if code != "indented" and fix.old.startswith((" ", "\t", "-")):
+        above = (keys.key_of(places.line(number)) for number in range(fix.line, 0, -1))
+        yield next((key for key in above if key), None)
 
 
 @dataclass(slots=True)
@@ -180,9 +197,9 @@ class _Reading:
         else:
             message, code = f"There is no kind `{value}`.", "unknown-kind"
         cure = f"Write one of {one_of}."
-        # A word that is nearly a kind was meant to be it; a folder's name is only a hint.
-        safe = value is not None and meant is not None and meant.name not in keys.GRANTS
-        self._found(Finding("kind", code, message, cure, write=meant.name if meant else None, safe=safe))
+        # Where the line itself is told to be wrong, what stands behind it is not what was typed.
+        if typed.place.line not in {problem.line for problem in self.problems}:
+            self._found(Finding("kind", code, message, cure, write=meant.name if meant else None))
         return meant, True
 
     def _kind_without_key(self) -> tuple[Kind[Any] | None, bool]:
@@ -193,8 +210,8 @@ class _Reading:
             instead = f"kind: {meant.name}" if meant else "kind: ..."
             message = f"`{near}` is not `kind`, so this note declares nothing."
             place = properties[near].place
-            safe = isinstance(value, str) and meant is not None and meant.name not in keys.GRANTS
-            self._instead(place, "near-kind", message, instead, Severity.WARNING, safe=safe)
+            # A note that declared nothing so far begins to when its owner says so.
+            self._instead(place, "near-kind", message, instead, Severity.WARNING, safe=False)
             return meant, True
         if self.problems:
             return self.kinds.get(self.blank.note.kind_typed or ""), True
@@ -288,23 +305,44 @@ class _Reading:
         if key == "kind" or keys.is_of_others(key):
             return key
         if (meant := keys.near_miss(key, fields)) is not None:
-            message = f"There is no key `{key}`; `{meant}` is what {_an(kind.name)} has."
-            if meant in self.blank.note.properties:
-                self._problem(found.place, "unknown-key", message, "Delete this line.", Severity.ERROR)
-            else:
-                renamed = self._renamed(found, meant)
-                self._instead(found.place, "unknown-key", message, renamed, Severity.ERROR, safe=True)
+            self._misspelt(key, found, meant, kind, fields)
             return meant
         owners = [other.name for other in self.kinds.values() if _has(other, key)]
         of = f"`{key}` is a key of {_an(owners[0])}" if owners else f"`{key}` means nothing here"
-        cure = f"Write `{self._renamed(found, 'x-' + key)}` if it is a note to yourself, or delete this line."
+        own = self._renamed(found, f"x-{key}") or f"x-{key}: value"
+        cure = f"Write `{own}` if it is a note to yourself, or delete this line."
         message = f"{of}; {_an(kind.name)} has no such key."
         self._problem(found.place, "unknown-key", message, cure, Severity.WARNING)
         return key
 
-    def _renamed(self, found: Property, key: str) -> str:
+    def _misspelt(
+        self, key: str, found: Property, meant: str, kind: Kind[Any], fields: Mapping[str, Any]
+    ) -> None:
+        """Report a key that was probably meant to be another one, which may be there only once."""
+        message = f"There is no key `{key}`; `{meant}` is what {_an(kind.name)} has."
+        others = {name: other for name, other in self.blank.note.properties.items() if name != key}
+        rivals = [
+            other.place.line
+            for name, other in others.items()
+            if name not in fields and keys.near_miss(name, fields) == meant
+        ]
+        if meant in others:
+            self._problem(found.place, "unknown-key", message, "Delete this line.", Severity.ERROR)
+        elif rivals:
+            cure = f"Line {rivals[0]} may mean it too: write `{meant}` in one of them and delete the other."
+            self._problem(found.place, "unknown-key", message, cure, Severity.ERROR)
+        elif (renamed := self._renamed(found, meant)) is None:
+            self._problem(found.place, "unknown-key", message, f"Write `{meant}: value`.", Severity.ERROR)
+        else:
+            safe = unmistakable(key, fields) is not None
+            self._instead(found.place, "unknown-key", message, renamed, Severity.ERROR, safe=safe)
+
+    def _renamed(self, found: Property, key: str) -> str | None:
+        """The key's line with another key; None where the line holds something else than was understood."""
         line = self.blank.places.line(found.place.line)
         end = found.place.end or found.place.column + len(found.key)
+        if line[found.place.column - 1 : end - 1].strip("\"' ") != found.key:
+            return None
         return line[: found.place.column - 1] + key + line[end - 1 :]
 
     def _comment(self, key: str, found: Property) -> None:

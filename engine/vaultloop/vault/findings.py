@@ -9,7 +9,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from vaultloop.model.finding import Finding
 from vaultloop.model.resource import Kind, Reference
-from vaultloop.vault.keys import near_miss
+from vaultloop.model.words import near_miss, unmistakable
 
 
 def findings(error: ValidationError, kind: Kind[Any]) -> Iterator[Finding]:
@@ -46,7 +46,8 @@ def _not_one_of(key: str, item: int | None, typed: Any, choices: tuple[str, ...]
     one_of = ", ".join(f"`{choice}`" for choice in choices)
     meant = near_miss(typed, choices) if isinstance(typed, str) else None
     message = f"`{typed}` is none of {one_of}." if len(choices) > 1 else f"`{typed}` is not {one_of}."
-    return Finding(key, "bad-choice", message, f"Write one of {one_of}.", write=meant, item=item, safe=True)
+    safe = isinstance(typed, str) and unmistakable(typed, choices) is not None
+    return Finding(key, "bad-choice", message, f"Write one of {one_of}.", write=meant, item=item, safe=safe)
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

@@ -1,20 +1,27 @@
 """Fixes made in notes: one line each, and everything else stays as it was, to the byte."""
 
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaultloop.model.errors import Stalled
 from vaultloop.model.problem import Fix, Problem
+from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Entry, Files
 from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.inspection import Inspection, Kinds, inspected
 from vaultloop.vault.object_id import blob_id, tree_id
+
+if TYPE_CHECKING:  # understanding notes is loaded once there are any
+    from vaultloop.model.resource import Ref, Spec
 
 # What is mended may show what stood behind it; nobody piles up more mistakes than this in one note.
 MOST_ROUNDS = 50
@@ -31,8 +38,8 @@ class Edit:
     after: bytes
 
     def diff(self) -> str:
-        """The change as `git diff` shows it and `git apply` takes it."""
-        names = (f"a/{self.path}", f"b/{self.path}")
+        """The change with the vault's paths: in its folder, `git apply` and `patch -p1` take it."""
+        names = (_quoted(f"a/{self.path}"), _quoted(f"b/{self.path}"))
         return "".join(
             line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
             for line in unified_diff(_lines(self.before), _lines(self.after), *names)
@@ -58,18 +65,90 @@ def mended(
 ) -> Mending:
     """Make every safe fix, look again, and so on until there is none left. Nothing is written.
 
-    Only notes for which `concerns` is true are changed; `notes` as for `inspected`.
+    Each note as a whole: where that would harm another note, or show more errors in its own, the note stays
+    as it is. Only notes for which `concerns` is true are changed; `notes` as for `inspected`.
     """
     amended = Amended(files)
     fixed: list[Problem] = []
     left = inspected(amended, kinds, notes)
-    for _ in range(MOST_ROUNDS):
-        made = list(amended.fix(problem for problem in left.problems if concerns(problem.file)))
-        if not made:
-            break
-        fixed += made
+    wanted = {problem.file for problem in left.problems if _is_safe(problem) and concerns(problem.file)}
+    if wanted:
+        fixed = _mend(amended, sorted(wanted), _Sight(kinds))
         left = inspected(amended, kinds, notes)
-    return Mending(tuple(amended.edits()), tuple(fixed), left)
+    refused = wanted - {problem.file for problem in fixed}
+    return Mending(tuple(amended.edits()), tuple(fixed), _without_safe_fixes(left, refused))
+
+
+def _is_safe(problem: Problem) -> bool:
+    return problem.fix is not None and problem.fix.safe
+
+
+def _mend(amended: "Amended", paths: Sequence[str], sight: "_Sight") -> list[Problem]:
+    """Make the safe fixes of some notes; where they do harm, take back those of the notes that do it."""
+    before = found = sight.of(amended)
+    were = {path: amended.now(path) for path in paths}
+    made: list[Problem] = []
+    for _ in range(MOST_ROUNDS):
+        newly = list(amended.fix(problem for problem in found.problems if problem.file in were))
+        if not newly:
+            break
+        made += newly
+        found = sight.of(amended)
+    if not before.harmed_by(found):
+        return made
+    for path, was in were.items():
+        amended.put(path, was)
+    half = len(paths) // 2
+    return (
+        [fix for part in (paths[:half], paths[half:]) for fix in _mend(amended, part, sight)] if half else []
+    )
+
+
+def _without_safe_fixes(found: Inspection, notes: Collection[str]) -> Inspection:
+    problems = (
+        replace(problem, fix=replace(problem.fix, safe=False))
+        if problem.fix is not None and problem.file in notes
+        else problem
+        for problem in found.problems
+    )
+    return replace(found, problems=tuple(problems)) if notes else found
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the vault's notes mean at one time."""
+
+    problems: Sequence[Problem]
+    valid: "Mapping[Ref, Spec]"
+    known: "frozenset[Ref]"
+
+    def harmed_by(self, after: "_State") -> bool:
+        """Whether any note has more errors afterwards, something is new, or something valid changed."""
+        before, now = (
+            Counter(problem.file for problem in state.problems if problem.is_error) for state in (self, after)
+        )
+        return (
+            any(now[path] > before[path] for path in now)
+            or not after.known <= self.known
+            or any(after.valid.get(ref) != spec for ref, spec in self.valid.items())
+        )
+
+
+class _Sight:
+    """Looks at a vault again and again, and reads only what has changed."""
+
+    def __init__(self, kinds: Kinds) -> None:
+        from vaultloop.vault.loader import Loader  # noqa: PLC0415 - see above
+
+        self._loader = Loader(kinds(), Effort())
+
+    def of(self, files: Files) -> _State:
+        from vaultloop.vault import context  # noqa: PLC0415 - see above
+
+        snapshot = self._loader.load(files)
+        problems = (*snapshot.problems, *context.problems(files, snapshot.resources))
+        valid = {ref: resource.spec for ref, resource in snapshot.resources.items()}
+        return _State(problems, valid, frozenset(valid) | frozenset(snapshot.broken))
 
 
 def applied(data: bytes, fixes: Iterable[Fix]) -> bytes:
@@ -119,6 +198,17 @@ class Amended:
             if self._amend(path, [problem.fix for problem in found.values() if problem.fix]):
                 yield from found.values()
 
+    def now(self, path: str) -> bytes:
+        """A note as it is by now."""
+        entry = self.entry(path)
+        return b"" if entry is None else self.read(entry)
+
+    def put(self, path: str, data: bytes) -> None:
+        """Give a note the text that it had earlier; the same fixes may then be made once more."""
+        self._after[path] = data
+        self._before.setdefault(path, data)
+        self._seen = {(note, text) for note, text in self._seen if note != path}
+
     def edits(self) -> Iterator[Edit]:
         """The notes that are not what they were, sorted by path."""
         for path, after in sorted(self._after.items()):
@@ -161,9 +251,21 @@ def write(vault: Path, edits: Iterable[Edit]) -> tuple[str, ...]:
     """Put edits into the folder `vault`; returns the notes that somebody changed meanwhile: they stay.
 
     Raises:
-        Stalled: a note cannot be written.
+        Stalled: notes cannot be written; it names them, and those that were. All others are written first.
     """
-    return tuple(edit.path for edit in edits if not _put(vault / edit.path, edit))
+    kept: list[str] = []
+    written: list[str] = []
+    failed: list[str] = []
+    for edit in edits:
+        try:
+            (written if _put(vault / edit.path, edit) else kept).append(edit.path)
+        except OSError as error:
+            failed.append(f"{edit.path} cannot be written: {error.strerror or error}.")
+    if failed:
+        told = [f"Fixed: {', '.join(written)}."] if written else []
+        told += [*(f"{path} was changed meanwhile and stays as it is." for path in kept), *failed]
+        raise Stalled(" ".join(told), cure="Check the folder's permissions and free space.")
+    return tuple(kept)
 
 
 def _put(file: Path, edit: Edit) -> bool:
@@ -176,12 +278,10 @@ def _put(file: Path, edit: Edit) -> bool:
         fresh.replace(file)
     except FileNotFoundError:
         return False
-    except OSError as error:
-        raise Stalled(
-            f"{edit.path} cannot be written: {error}.", cure="Check the folder's permissions and free space."
-        ) from error
     finally:
-        fresh.unlink(missing_ok=True)
+        # In a folder that may not be changed, nothing was put that could be taken away.
+        with suppress(PermissionError):
+            fresh.unlink(missing_ok=True)
     return True
 
 
@@ -195,6 +295,14 @@ def _fill(fresh: Path, file: Path, data: bytes) -> None:
     # Only root can give a file away, and only root has to.
     with suppress(PermissionError):
         os.chown(fresh, status.st_uid, status.st_gid)
+
+
+def _quoted(name: str) -> str:
+    """A file name as `git diff` writes it: odd ones in quotes, a tab behind one with spaces."""
+    if not re.search(r'["\\\x00-\x1f\x7f]', name):
+        return f"{name}\t" if " " in name else name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\{ord(found[0]):03o}", escaped) + '"'
 
 
 def _lines(data: bytes) -> list[str]:

@@ -1,11 +1,12 @@
 """Where text goes from less trusted hands into more trusted ones: what scopes write and others read.
 
 A session that reads text is steered by it. What a group wrote therefore speaks in the owner's own sessions,
-with the owner's rights, as soon as these read it.
+with the owner's rights, as soon as these read it. It also does so by way of others: what a session writes is
+worth no more trust than the least trusted text that it read.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from vaultloop.model.finding import Finding
@@ -49,6 +50,7 @@ class Flows:
         for ref, resource in sorted(resources.items()):
             for flow in () if resource.spec.paused else resource.spec.flows():
                 self._take(ref, flow)
+        self._carried = self._all_carried()
 
     def _take(self, ref: Ref, flow: Flow) -> None:
         match flow:
@@ -71,14 +73,47 @@ class Flows:
         most = max((reader.flow.trust for reader in self._reads), default=Trust.PUBLIC)
         yield from self._writers(path, below=most)
 
+    def _all_carried(self) -> dict[Ref, list[_Of[Writes]]]:
+        """For each scope the writers, trusted less than its people, whose text reaches it, by whatever way.
+
+        That a scope trusts a writer changes nothing here: what it writes then speaks for that writer too.
+        """
+        carried: dict[Ref, list[_Of[Writes]]] = {}
+        for origin in self._writes:
+            waiting = [origin]
+            while waiting:
+                writer = waiting.pop()
+                for reader in self._reads:
+                    known = carried.setdefault(reader.ref, [])
+                    if reader.flow.trust > origin.flow.trust and origin not in known and _met(writer, reader):
+                        known.append(origin)
+                        waiting += (other for other in self._writes if other.ref == reader.ref)
+        return carried
+
     def _read(self, reader: _Of[Reads]) -> Iterator[tuple[Ref, Finding]]:
+        offered: list[str] = []
         trusted = {name.casefold() for name in reader.flow.trusted}
+        heard = {
+            writer.ref
+            for writer in self._writes
+            if writer.flow.trust < reader.flow.trust and _met(writer, reader)
+        }
         for writer in self._writes:
-            if writer.flow.trust >= reader.flow.trust or writer.ref.name.casefold() in trusted:
+            if writer.ref.name.casefold() in trusted or writer.ref == reader.ref:
                 continue
-            hidden = (*writer.flow.hidden, *reader.flow.hidden)
-            if met := meeting(writer.flow.patterns, reader.flow.patterns, hidden):
-                yield reader.ref, _untrusted_reading(writer, met[0], reader.flow.trusted)
+            if writer.ref in heard:
+                yield (
+                    reader.ref,
+                    _untrusted_reading(writer, _met(writer, reader), reader.flow.trusted, offered),
+                )
+                continue
+            for origin in self._carried.get(writer.ref, ()):
+                if origin.flow.trust >= reader.flow.trust or origin.ref in heard | {reader.ref}:
+                    continue
+                if origin.ref.name.casefold() not in trusted and (pattern := _met(writer, reader)):
+                    finding = _untrusted_reading(writer, pattern, reader.flow.trusted, offered)
+                    yield reader.ref, _passed_on(finding, writer, origin)
+                    break
 
     def _remembered(self, told: _Of[Told]) -> Iterator[tuple[Ref, Finding]]:
         hearers = {
@@ -98,20 +133,59 @@ class Flows:
 
     def _writers(self, path: str, below: Trust) -> Iterator[Writer]:
         for writer in self._writes:
-            if writer.flow.trust < below and meeting(writer.flow.patterns, (path,), writer.flow.hidden):
-                yield Writer(writer.ref.name, _WHO[writer.flow.audience])
+            who = self._less_trusted(writer, below)
+            if who and meeting(writer.flow.patterns, (path,), writer.flow.hidden):
+                yield Writer(writer.ref.name, who)
+
+    def _less_trusted(self, writer: _Of[Writes], below: Trust) -> str:
+        """Who speaks in what a scope writes, if they are trusted less; empty if not.
+
+        The owner's own chats pass nothing on here: what they read was told there, and the owner looks on.
+        """
+        who = _WHO[writer.flow.audience]
+        if writer.flow.trust < below:
+            return who
+        if writer.flow.audience is Audience.OWNER:
+            return ""
+        origins = (origin for origin in self._carried.get(writer.ref, ()) if origin.flow.trust < below)
+        return next((f"{who}, and reads what {_named(origin)} writes" for origin in origins), "")
 
 
-def _untrusted_reading(writer: _Of[Writes], pattern: str, trusted: tuple[str, ...]) -> Finding:
+def _met(writer: _Of[Writes], reader: _Of[Reads]) -> str:
+    """A pattern of the writer's that names a file which the reader sees; empty if none does."""
+    if writer.ref == reader.ref:
+        return ""
+    hidden = (*writer.flow.hidden, *reader.flow.hidden)
+    met = meeting(writer.flow.patterns, reader.flow.patterns, hidden)
+    return met[0] if met else ""
+
+
+def _named(origin: _Of[Writes]) -> str:
+    return f"`{origin.ref.name}` ({_WHO[origin.flow.audience]})"
+
+
+def _passed_on(finding: Finding, writer: _Of[Writes], origin: _Of[Writes]) -> Finding:
+    message = f"{finding.message} `{writer.ref.name}` passes on what {_named(origin)} writes."
+    return replace(finding, message=message)
+
+
+def _untrusted_reading(
+    writer: _Of[Writes], pattern: str, trusted: tuple[str, ...], offered: list[str]
+) -> Finding:
+    """What is told about a writer; `offered` are those told about before: `trusts` is one line for all."""
     name = writer.ref.name
+    offered.append(name)
     message = (
         f"The agent reads here, with the rights of this scope, what `{name}` ({_WHO[writer.flow.audience]})"
         f" may write in `{pattern}`. If that is not meant, name it in `except`."
     )
     warning = Severity.WARNING
+    links = ", ".join(f'"[[{each}]]"' for each in (*trusted, *offered))
+    if not trusted and offered == [name]:
+        return Finding("trusts", "untrusted-reading", message, add=f"trusts: {links}", severity=warning)
     if not trusted:
-        return Finding("trusts", "untrusted-reading", message, add=f'trusts: "[[{name}]]"', severity=warning)
-    links = ", ".join(f'"[[{each}]]"' for each in (*trusted, name))
+        cure = f"Name them all in one line, `trusts: [{links}]`; in `except`, what is not meant."
+        return Finding("trusts", "untrusted-reading", message, cure, severity=warning)
     return Finding("trusts", "untrusted-reading", message, write=f"[{links}]", severity=warning)
 
 

@@ -17,7 +17,8 @@ import yaml
 from frontmatter.default_handlers import BaseHandler
 
 from vaultloop.model.problem import Fix, Problem, Severity
-from vaultloop.vault.leniency import Mistake, Readable, looks_like_key, quoted, readable
+from vaultloop.vault.keys import GRANTING_KINDS
+from vaultloop.vault.leniency import ODD_BREAKS, Mistake, Readable, looks_like_key, quoted, readable
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
 
@@ -30,9 +31,14 @@ LONGEST_FRONTMATTER = 64 * 1024
 # Lines at the top of a note in which a frontmatter that is not one is looked for.
 _HEAD = 12
 
+# The last code point in planes for private use, whose neighbours below have no meaning either.
+_LAST_UNASSIGNED = 0x10FFFD
+
 _FENCE = re.compile(r"---[ \t]*\r?")
 # What autocorrection on phones makes of three hyphens.
 _FENCE_LOOK_ALIKE = re.compile(r"\s*[-\u2010-\u2015\u2212]{1,6}\s*")
+# What a line of a frontmatter may look like, and prose seldom does.
+_LIKE_A_PROPERTY = re.compile(r"\s*(?:-\s|[#\[{]|[\"']?[\w-]+[\"']?\s*[:=]|-{2,})")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _NOT_YAML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _KIND = re.compile(
@@ -159,9 +165,11 @@ def _look_alike(path: str, text: str) -> tuple[tuple[Problem, ...], str | None]:
     lines = text.split("\n", _HEAD)[:_HEAD]
     first = lines[0]
     fix = None
+    if _FENCE.fullmatch(first) and (kind := _kind_typed(lines[1:2])):
+        return (_unfinished(path, lines[1].rstrip("\r")),), kind
     if _FENCE_LOOK_ALIKE.fullmatch(first) and (kind := _kind_typed(lines[1:2])):
         message = f"`{first.strip()}` does not begin a frontmatter, so this note declares nothing."
-        fix = Fix(1, first.rstrip("\r"), "---", safe=True)
+        fix = Fix(1, first.rstrip("\r"), "---")
         cure = fix.cure
     elif (at := _first_fence(lines)) and (kind := _kind_typed(lines[at + 1 : at + 2])):
         message = "There is something before the frontmatter, so this note declares nothing."
@@ -177,6 +185,15 @@ def _look_alike(path: str, text: str) -> tuple[tuple[Problem, ...], str | None]:
     else:
         return (), None
     return (Problem(path, 1, 1, Severity.WARNING, "no-frontmatter", message, cure, fix),), kind
+
+
+def _unfinished(path: str, line: str) -> Problem:
+    """A frontmatter that is not closed, and whose first line is no property."""
+    message = "No line `---` closes this frontmatter, and this line is not `key: value`: it declares nothing."
+    key, kind = line.strip()[:4].lower(), _KIND.match(line)
+    fix = Fix(2, line, f"{key}: {kind['kind']}") if kind else None
+    cure = fix.cure if fix else "Write `key: value`."
+    return Problem(path, 2, 1, Severity.WARNING, "no-frontmatter", message, cure, fix)
 
 
 def _first_fence(lines: Sequence[str]) -> int:
@@ -241,10 +258,17 @@ class _Handler(BaseHandler):
 
     def _unclosed(self) -> None:
         line = self._fences.closing + 1
-        # Before an empty line or the note's end there is no doubt where the properties end.
-        fix = Fix(line, None, "---", safe=not self._fences.body.partition("\n")[0].strip())
+        fix = Fix(line, None, "---", safe=self._ends_beyond_doubt())
         message, cure = "The frontmatter is not closed.", "Add the line `---` below this line."
         self._problem(line, 1, "unclosed-frontmatter", message, cure, fix=fix)
+
+    def _ends_beyond_doubt(self) -> bool:
+        """Whether the properties end where they seem to: nothing below could be one that is left out then."""
+        below = self._fences.body.split("\n")
+        if below[0].strip() or any(_LIKE_A_PROPERTY.match(line) for line in below):
+            return False
+        kind = _kind_typed(self._fences.lines)
+        return kind is not None and kind.lower() not in GRANTING_KINDS
 
     def _unprintable(self, fm: str, found: re.Match[str]) -> None:
         before = fm[: found.start()]
@@ -284,6 +308,8 @@ class _Tree:
     prepared: Readable
     mistakes: list[Mistake] = field(default_factory=list)
     _events: Iterator[Any] = field(init=False)
+    # What stands for the odd breaks, and back.
+    _typed: Mapping[int, str] = field(default_factory=dict)
     # Where the newest list ended.
     _ended: Any = None
 
@@ -293,7 +319,7 @@ class _Tree:
         Raises:
             yaml.MarkedYAMLError: it is not YAML.
         """
-        self._events = yaml.parse("\n".join(self.prepared.lines) + "\n", Loader=yaml.CSafeLoader)
+        self._events = yaml.parse(self._text(), Loader=yaml.CSafeLoader)
         found: dict[str, Property] = {}
         for event in self._events:
             if isinstance(event, yaml.MappingStartEvent):
@@ -303,6 +329,21 @@ class _Tree:
         for _ in self._events:
             pass
         return found
+
+    def _text(self) -> str:
+        """What YAML is given: in it, as in the note, only a newline ends a line."""
+        text = "\n".join(self.prepared.lines) + "\n"
+        odd = [mark for mark in ODD_BREAKS if mark in text]
+        if not odd:
+            return text
+        # Characters that nobody has assigned, and that this note does not hold.
+        free = (code for code in range(_LAST_UNASSIGNED, 0, -1) if chr(code) not in text)
+        stand_ins = dict(zip(odd, free, strict=False))
+        self._typed = {code: mark for mark, code in stand_ins.items()}
+        return text.translate({ord(mark): code for mark, code in stand_ins.items()})
+
+    def _as_typed(self, value: Any) -> str:
+        return str(value).translate(self._typed)
 
     def _level(self, found: dict[str, Property]) -> None:
         for key in self._events:
@@ -328,7 +369,7 @@ class _Tree:
 
     def _key(self, event: Any) -> str | None:
         if isinstance(event, yaml.ScalarEvent):
-            return str(event.value)
+            return self._as_typed(event.value)
         self._value(event, 1, [])
         self._mistake(event, "bad-key", "A key must be a word.", "Write `key: value`.")
         return None
@@ -336,7 +377,7 @@ class _Tree:
     def _value(self, event: Any, depth: int, places: list[Span]) -> Value:
         self._check(event, depth)
         if isinstance(event, yaml.ScalarEvent):
-            return None if event.implicit[0] and event.value in _NULLS else str(event.value)
+            return None if event.implicit[0] and event.value in _NULLS else self._as_typed(event.value)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._list(depth, places)
         if isinstance(event, yaml.MappingStartEvent):

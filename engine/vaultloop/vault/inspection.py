@@ -8,11 +8,17 @@ from vaultloop.model.problem import Problem
 from vaultloop.vault.damage import damage
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
+from vaultloop.vault.glance import is_note
 from vaultloop.vault.location import CONTEXT_FILES, FOLDER, LOOK_ALIKES
 
 if TYPE_CHECKING:  # a commit of an ordinary note waits for nothing that understands declarations
     from vaultloop.model.resource import Kind
     from vaultloop.model.snapshot import Snapshot
+
+# Bytes of a text that is no note; what is larger was hardly written by hand. A NUL byte so far to the front
+# tells, as for git itself, that a file is none.
+LARGEST_TEXT = 1024 * 1024
+BEGINNING = 8000
 
 Kinds: TypeAlias = "Callable[[], Sequence[Kind[Any]]]"
 
@@ -44,7 +50,8 @@ def inspected(files: Files, kinds: Kinds, notes: Collection[str] = ()) -> Inspec
     `kinds` is asked for the kinds that a note may declare, once they are needed.
     """
     snapshot = _snapshot(files, kinds)
-    found = [*snapshot.problems, *_told(files, snapshot), *_damages(files, notes)]
+    ordinary = [path for path in notes if is_note(path)]
+    found = [*snapshot.problems, *_told(files, snapshot), *_damages(files, ordinary)]
     return Inspection(_declarations(snapshot), _in_order(found))
 
 
@@ -53,7 +60,7 @@ def inspected_change(
 ) -> Inspection:
     """Look at a change: what is wrong in the files that it touches, and what it breaks elsewhere.
 
-    Nothing is read but the changed notes and, where one of them is such a note, the declarations and the
+    Nothing is read but the changed files and, where one of them is such a note, the declarations and the
     standing texts.
 
     Args:
@@ -80,12 +87,17 @@ def _bound(files: Files, changed: Collection[str], kinds: Kinds) -> tuple[tuple[
     return _declarations(snapshot), found
 
 
-def _damages(files: Files, notes: Collection[str]) -> Iterator[Problem]:
-    """What is wrong in ordinary notes; declarations are told about by the loader."""
-    for path in notes:
-        if path.lower().endswith(".md") and not path.startswith(f"{FOLDER}/"):
-            entry = files.entry(path)
-            yield from damage(path, files.read(entry)) if entry else ()
+def _damages(files: Files, paths: Collection[str]) -> Iterator[Problem]:
+    """What is wrong in ordinary notes and other texts; declarations are told about by the loader."""
+    for path in paths:
+        declared = is_note(path) and path.startswith(f"{FOLDER}/")
+        if not declared and (entry := files.entry(path)) and _is_text(path, data := files.read(entry)):
+            yield from damage(path, data)
+
+
+def _is_text(path: str, data: bytes) -> bool:
+    """Whether a file is to be looked at: every note, and of other files the texts."""
+    return is_note(path) or (len(data) <= LARGEST_TEXT and b"\0" not in data[:BEGINNING])
 
 
 def _snapshot(files: Files, kinds: Kinds) -> "Snapshot":

@@ -23,14 +23,21 @@ _OF_OTHERS = frozenset(
     """.split()  # noqa: SIM905 - a list of seventy quoted words is not read by anybody
 )
 
-# Keys (and the kind) that let somebody or something in, let text or files out, or name what is run.
+# Keys that let somebody or something in, keep it out, say who hears or is told something, bound what is
+# spent, or name what is run. No line of theirs is corrected without asking: a narrower value narrows what
+# was never meant to be narrow, and a wider one grants.
 GRANTS = frozenset(
     """
-    scope scopes chats people can-read can-write trusts mounts abilities mcp-servers telegram-may
-    telegram-chats hosts self-edit commands files-to send-to secrets allow-tools runner command args url
-    provider application
+    id paused scope scopes chats people answers can-read can-write except trusts mounts abilities
+    mcp-servers telegram-may telegram-chats hosts self-edit commands files-to send-to send-when secrets
+    allow-tools runner command args transport url provider platform application watch on-failure
+    budget-usd-per-run budget-usd-per-day budget-usd-per-month messages-per-person-per-hour max-steps
+    max-sessions max-tokens stop-after retries path archive storage tier inject
     """.split()  # noqa: SIM905 - as above
 )
+# Kinds of notes whose every line grants, or is inherited by those that grant: one wrong line keeps the whole
+# note from being in force, so mending any of them brings all the others into force.
+GRANTING_KINDS = frozenset({"scope", "defaults", "bridge", "mcp-server", "deploy"})
 _KEY = re.compile(r"[\"']?([\w-]+)[\"']?\s*[:=]")
 
 

@@ -19,10 +19,10 @@ _TOP_KEY = re.compile(rf"{_KEY}:(?:\s|$)")
 _NO_SPACE = re.compile(r"([A-Za-z][\w-]*):(?!//)(\S.*)")
 _NO_COLON = re.compile(r"([A-Za-z][\w-]*)(?:\s*=\s*|\s+)(\S.*)")
 # How HTML, Obsidian and programs write a comment.
-_COMMENT_ELSEWHERE = re.compile(r"(?:<!--|//|%%)\s*(.*?)\s*(?:-->|%%)?\s*", re.DOTALL)
+_COMMENT_ELSEWHERE = re.compile(r"(?P<mark><!--|//|%%)\s*(?P<text>.*?)\s*(?P<end>-->|%%)?\s*", re.DOTALL)
 _BLOCK = re.compile(r"[|>](?:[+-]?\d?|\d[+-])\s*(?:#.*)?")
 _LINKS = re.compile(r"(?:!?\[\[[^\[\]]*\]\][\s,]*)+")
-_COMMENT = re.compile(r"(?<=\s)#.*\Z", re.DOTALL)
+_COMMENT = re.compile(r"(?<=[ \t])#.*\Z", re.DOTALL)
 _QUOTED = {
     '"': re.compile(r'"(?:[^"\\]|\\.)*"(?P<rest>.*)', re.DOTALL),
     "'": re.compile(r"'(?:[^']|'')*'(?P<rest>.*)", re.DOTALL),
@@ -34,7 +34,9 @@ _NEVER_FIRST = tuple("*@%`,]}|>")
 _ODD_SPACES = "\u00a0\u2002\u2003\u2009\u202f\u3000"
 _ODD_SPACE = re.compile(f"[\t{_ODD_SPACES}]")
 # YAML 1.1 sees a line's end in these; a note does not.
-_ODD_BREAKS = re.compile("[\r\x85\u2028\u2029]")
+ODD_BREAKS = "\r\x85\u2028\u2029"
+_ODD_BREAKS = re.compile(f"[{ODD_BREAKS}]")
+_ODD_END = re.compile(f"[ {ODD_BREAKS}]+\\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,12 @@ class _Pass:
     """One walk down the lines."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self.result = Readable([line.rstrip("\r") for line in lines])
+        # What an odd break leaves at a line's end is blank, and takes as much room.
+        without_end = (line.rstrip("\r") for line in lines)
+        self.result = Readable([_ODD_END.sub(lambda end: " " * len(end[0]), line) for line in without_end])
         self._at = 0
-        # Indentation and emptiness of the newest key: what a deeper line may be depends on them.
+        # The newest key, its indentation and emptiness: what a deeper line may be depends on them.
+        self._key = ""
         self._key_indent = 0
         self._key_filled = False
         while self._at < len(self.result.lines):
@@ -175,22 +180,25 @@ class _Pass:
         if indent > self._key_indent and self._key_filled and not found["dashes"]:
             instead = " " * self._key_indent + self._text.lstrip()
             message = "This key is indented below a key that already has a value."
-            self._mistake("indented", message, instead=instead, safe=True)
+            # Below a description it may be the rest of a sentence.
+            self._mistake("indented", message, instead=instead, safe=self._key != "description")
             self.result.lines[self._at] = instead
             refound = _ENTRY.fullmatch(instead)
             assert refound is not None
             found, indent = refound, self._key_indent
         value = without_comment(found["value"] or "")
-        self._key_indent, self._key_filled = indent, bool(value)
+        self._key, self._key_indent, self._key_filled = found["key"].rstrip(":"), indent, bool(value)
         if value:
             self._value(found["value"], found.start("value"))
 
     def _stray(self) -> None:
         text = self._text
         if found := _COMMENT_ELSEWHERE.fullmatch(text):
-            instead = f"# {found[1]}"
+            instead = f"# {found['text']}"
             message = "A comment in a frontmatter begins with `#`."
-            self._mistake("not-a-key", message, instead=instead, safe=True)
+            # One that goes on below would be a comment in its first line only.
+            closed = found["mark"] == "//" or bool(found["end"])
+            self._mistake("not-a-key", message, instead=instead, safe=closed)
         elif found := _NO_SPACE.fullmatch(text):
             instead = f"{found[1]}: {found[2]}"
             self._mistake("no-space", "There is no space after the colon.", instead=instead, safe=True)
@@ -248,7 +256,9 @@ class _Pass:
         elif not self._closes_later(raw, _QUOTED[mark]):
             instead = self._with(start, raw.rstrip(), raw.rstrip() + mark)
             message = f"The quote `{mark}` is not closed."
-            self._mistake("unclosed-quote", message, column=start, instead=instead, safe=True)
+            # Where it should have been closed is plain if nothing in the text could have been behind it.
+            safe = raw.count(mark) == 1 and not re.search(r"[#\\]", raw)
+            self._mistake("unclosed-quote", message, column=start, instead=instead, safe=safe)
             self.result.lines[self._at] = instead
 
     def _bracket(self, value: str, start: int) -> None:

@@ -1,6 +1,10 @@
 """Where declarations lie in a vault, and where the vault is, seen from a path in it."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from vaultloop.vault.glance import any_declares, is_note
 
 FOLDER = "agent"
 # Folders that a person may take for it; asked for by name, because walking the vault would cost.
@@ -11,17 +15,66 @@ CONTEXT_FILES = ("CLAUDE.md", "CLAUDE.local.md")
 
 
 def top_of(place: Path) -> Path | None:
-    """The nearest folder, from `place` upwards, that holds `agent/`; None where there is none.
+    """The folder, from `place` upwards, that holds `agent/`; None where there is none.
 
-    The search ends where the git repository ends: what lies around it is another thing.
+    Folders inside a vault may have that name, too. Of several the outermost counts that is a vault by all
+    appearances: with a declaration in its `agent/`, with Obsidian's folder, or as the top of a git
+    repository. The search ends where that ends: what lies around it is another thing.
     """
-    place = place.resolve()
-    for folder in (place, *place.parents):
-        if _holds(folder, FOLDER):
-            return folder
-        if (folder / ".git").exists():
-            break
+    found = [folder for folder in _up_to_git(place.resolve()) if _holds(folder, FOLDER)]
+    if len(found) > 1:
+        found = [folder for folder in reversed(found) if _is_vault(folder)] or found
+    return found[0] if found else None
+
+
+def link_in(place: Path) -> tuple[Path, str] | None:
+    """The first link on the way to `place` that lies inside a vault: the vault's top, and its path there.
+
+    A vault that is reached by a link is a vault like any other.
+    """
+    place = Path(os.path.abspath(place))  # noqa: PTH100 - links are looked for, not followed
+    for at in (*reversed(place.parents), place):
+        if _is_link(at) and not _holds(at.resolve(), FOLDER) and (vault := top_of(at.parent)):
+            return vault, (at.parent.resolve() / at.name).relative_to(vault).as_posix()
     return None
+
+
+def _up_to_git(place: Path) -> Iterator[Path]:
+    for folder in (place, *place.parents):
+        yield folder
+        if _is_git_top(folder):
+            return
+
+
+def _is_vault(folder: Path) -> bool:
+    if _is_git_top(folder) or _holds(folder, ".obsidian"):
+        return True
+    return any_declares(_tops_of_notes(folder / FOLDER))
+
+
+def _is_git_top(folder: Path) -> bool:
+    try:
+        return (folder / ".git").exists()
+    except OSError:  # closed to us
+        return False
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:  # closed to us
+        return False
+
+
+def _tops_of_notes(folder: Path) -> Iterator[bytes]:
+    for here, _, names in os.walk(folder):
+        for file in (Path(here, name) for name in names if is_note(name)):
+            try:
+                if file.is_file() and not file.is_symlink():
+                    yield file.read_bytes()
+            except OSError:
+                # That it cannot be read is told once it is known to be of the vault.
+                continue
 
 
 def look_alike(place: Path) -> str | None:
@@ -31,4 +84,7 @@ def look_alike(place: Path) -> str | None:
 
 def _holds(folder: Path, name: str) -> bool:
     # By listing: a file system that ignores case would answer for `Agent` too.
-    return (folder / name).is_dir() and name in {child.name for child in folder.iterdir()}
+    try:
+        return (folder / name).is_dir() and name in {child.name for child in folder.iterdir()}
+    except OSError:
+        return False

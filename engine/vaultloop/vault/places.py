@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from vaultloop.model.finding import Finding, Place
 from vaultloop.model.problem import Fix, Problem
 from vaultloop.vault.frontmatter import Note, Span
+from vaultloop.vault.keys import GRANTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,22 @@ class Places:
             return None
         line = self.line(span.line)
         before = line[: span.column - 1]
+        if finding.place is None and not self._holds(finding, line[span.column - 1 : span.end - 1]):
+            return None
         tight = finding.place is not None or not before or before.endswith((" ", "[", ","))
         gap = "" if tight else " "
-        return Fix(span.line, line, f"{before}{gap}{finding.write}{line[span.end - 1 :]}", finding.safe)
+        new = f"{before}{gap}{finding.write}{line[span.end - 1 :]}"
+        # In a table the key stands elsewhere than in the line.
+        safe = finding.safe and finding.field not in GRANTS
+        return None if new == line else Fix(span.line, line, new, safe)
+
+    def _holds(self, finding: Finding, written: str) -> bool:
+        """Whether a part of a line is really what the finding is about, and not what was made of it."""
+        value = self.note.properties[finding.field].value
+        if isinstance(value, list) and finding.item is None:
+            return written.startswith("[") and written.endswith("]")
+        if isinstance(value, list):
+            value = value[finding.item] if finding.item is not None and finding.item < len(value) else None
+        if written[:1] in {'"', "'"}:
+            return len(written) > 1 and written[0] == written[-1]
+        return written == (value or "")

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import signal
 import socket
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -44,10 +47,16 @@ def serve(address: Address, engine: Path) -> None:
         VaultloopError: the address cannot be listened on.
     """
     listener = _listener(address)
+    # Once all is closed the server sends itself the signal that ended it: to be told to end is no failure.
+    signal.signal(signal.SIGTERM, _end)
     with listener:
         host, port = listener.getsockname()[:2]
         log.info("listens on %s", Address(host, port))
         asyncio.run(server(engine).serve([listener]))
+
+
+def _end(*_: object) -> NoReturn:
+    sys.exit(0)
 
 
 def server(engine: Path) -> uvicorn.Server:

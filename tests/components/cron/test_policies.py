@@ -1,5 +1,6 @@
 """What each policy of a schedule hands on to its turns; what decides about slots is in test_component."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,9 @@ from components.cron.world import HOUR, START, World, job, update
 from support.run import asynchronous
 from vaultloop.components.cron.job import jobs_of
 from vaultloop.components.cron.kind import CronSpec
+from vaultloop.model.change import Action, Change
 from vaultloop.model.conversation import Limits, Outcome, SendWhen, Turn
-from vaultloop.model.errors import VaultloopError
+from vaultloop.model.errors import Denied, Late, VaultloopError
 from vaultloop.model.resource import Ref
 
 MINUTE = timedelta(minutes=1)
@@ -41,6 +43,52 @@ async def test_retries_stop_after_and_budget_are_the_limits_of_each_turn(world: 
 @asynchronous
 async def test_without_limits_a_turn_has_only_those_of_its_scope(world: World) -> None:
     assert (await turn_of(world)).limits == Limits(stop_after=None, budget_usd=None, retries=0)
+
+
+@asynchronous
+async def test_a_run_that_waited_is_what_its_note_says_when_it_begins(world: World) -> None:
+    before = job(retries="2")
+    async with world.engine(before) as component:
+        await world.pass_time(HOUR)
+        (record,) = world.sessions.turns.unfinished()
+        after = job(scope="family", body="Do less.", **{"send-to": "[[family]]"})
+        await component.apply(update(before, after))
+        now = component.renewed(record.turn, world.clock.now())
+        assert (now.id, now.key, now.scope, now.prompt) == (record.id, record.turn.key, "family", "Do less.")
+        assert now.recipients == (("console", "-100"), ("console", "-200"))
+        assert now.limits.retries == 0
+
+
+@pytest.mark.parametrize("change", ["paused", "deleted"])
+@asynchronous
+async def test_a_run_that_waited_does_not_begin_once_its_note_is_paused_or_gone(
+    world: World, change: str
+) -> None:
+    before = job()
+    async with world.engine(before) as component:
+        await world.pass_time(HOUR)
+        (record,) = world.sessions.turns.unfinished()
+        if change == "paused":
+            await component.apply(update(before, job(paused=True)))
+        else:
+            await component.apply(Change(Action.DELETE, before, None))
+        with pytest.raises(Denied, match=change):
+            component.renewed(record.turn, world.clock.now())
+
+
+@asynchronous
+async def test_a_run_that_waited_beyond_start_within_is_late_unless_it_was_started_by_hand(
+    world: World,
+) -> None:
+    async with world.engine(job(**{"start-within": "10m"})) as component:
+        await world.pass_time(HOUR)
+        (record,) = world.sessions.turns.unfinished()
+        since = world.clock.now()
+        await world.pass_time(11 * MINUTE)
+        with pytest.raises(Late, match="10m"):
+            component.renewed(record.turn, since)
+        by_hand = component.run_now("digest")
+        assert component.renewed(by_hand, since) == by_hand
 
 
 @pytest.mark.parametrize("when", ["something-to-say", "always", "failure"])
@@ -171,3 +219,79 @@ async def test_a_job_under_a_new_uid_leaves_nothing_of_the_old_one_running(world
         assert component.observe() == {Ref("cron", "digest"): new}
         await world.clock.advance_to(START + HOUR)
     assert world.sessions.started == ["cron/u2/2026-11-22T07:00Z"]
+
+
+@asynchronous
+async def test_catch_up_skip_leaves_out_nothing_whose_jitter_ends_after_the_engine_came_back(
+    world: World,
+) -> None:
+    late = job(schedule="0 7 * * *", jitter="30m", **{"catch-up": "skip"})
+    (declared,) = jobs_of(late)
+    assert declared.delay > 2 * MINUTE
+    async with world.engine(late):
+        pass
+    await world.down_for(HOUR / 2 + MINUTE)  # 07:01, between slot and start
+    async with world.engine(late):
+        await world.pass_time(HOUR)
+    assert world.entries() == {"2026-11-22T07:00": None}
+
+
+@asynchronous
+async def test_what_comes_next_is_when_it_starts_also_between_slot_and_start(world: World) -> None:
+    late = job(schedule="0 7 * * *", jitter="30m")
+    (declared,) = jobs_of(late)
+    start = START + HOUR / 2 + declared.delay
+    async with world.engine(late) as component:
+        assert component.next_slots("digest", 1) == [start]
+        assert component.next_slots("digest", 1, START + HOUR / 2 + MINUTE) == [start]
+        assert component.next_slots("digest", 1, start) == [start + 24 * HOUR]
+
+
+@asynchronous
+async def test_a_slot_whose_jitter_lasts_while_its_schedule_changes_is_skipped_on_the_record(
+    world: World,
+) -> None:
+    old, new = (job(schedule=schedule, jitter="30m") for schedule in ("0 7 * * *", "0 7,20 * * *"))
+    async with world.engine(old) as component:
+        await world.pass_time(HOUR / 2 + MINUTE)
+        await component.apply(update(old, new))
+        await world.pass_time(HOUR)
+    (past,) = world.slots.past("u1")
+    assert (past.slot, past.outcome) == ("2026-11-22T07:00", Outcome.SKIPPED)
+    assert past.detail == "Its schedule changed meanwhile."
+
+
+@asynchronous
+async def test_a_slot_that_waits_to_replace_a_run_while_its_schedule_changes_is_skipped_on_the_record(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, cancel = asyncio.Event(), world.sessions.cancel
+
+    async def slow(key: str, outcome: Outcome) -> None:
+        await gate.wait()
+        await cancel(key, outcome)
+
+    monkeypatch.setattr(world.sessions, "cancel", slow)
+    old, new = (job(schedule=schedule, overlap="replace") for schedule in ("0 * * * *", "0,30 * * * *"))
+    async with world.engine(old) as component:
+        await world.pass_time(2 * HOUR)  # 08:30; that of 08:00 waits for that of 07:00 to end
+        await component.apply(update(old, new))
+        gate.set()
+        await world.pass_time(MINUTE)
+    assert world.entries() == {
+        "2026-11-22T07:00Z": Outcome.REPLACED,
+        "2026-11-22T08:00Z": Outcome.SKIPPED,
+    }
+
+
+@asynchronous
+async def test_the_same_local_time_in_another_zone_is_another_slot(world: World) -> None:
+    old, new = job(schedule="0 7 * * *"), job(schedule="0 7 * * *", timezone="America/New_York")
+    async with world.engine(old) as component:
+        await world.pass_time(HOUR)
+        world.sessions.end_all()
+        await component.apply(update(old, new))
+        await world.pass_time(5 * HOUR)  # 12:30; it is 07:00 in New York at 12:00
+    assert world.entries() == {"2026-11-22T07:00 UTC": Outcome.DONE, "2026-11-22T07:00": None}
+    created = [record.created_at.hour for record in world.sessions.turns.recent()]
+    assert created == [12, 7]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.cron.world import HOUR, START, World, update
+from components.cron.world import HOUR, START, World, job, update
 from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.components.cron.kind import ReminderSpec
@@ -38,7 +38,7 @@ async def test_the_text_itself_is_sent_at_its_time_and_nothing_runs(world: World
         assert said(world) == []
         await world.pass_time(MINUTE)
     assert said(world) == [("owner", "Water the plants.")]
-    assert world.entries("r1") == {SLOT: Outcome.DONE}
+    assert world.entries("reminder/r1") == {SLOT: Outcome.DONE}
     assert world.sessions.started == []
     assert world.rung == 1
 
@@ -79,7 +79,7 @@ async def test_it_fires_once_ever_also_over_restarts_and_a_clock_that_is_set_bac
     async with world.engine(reminder()):
         await world.pass_time(48 * HOUR)
     assert len(said(world)) == 1
-    assert world.entries("r1") == {SLOT: Outcome.DONE}
+    assert world.entries("reminder/r1") == {SLOT: Outcome.DONE}
 
 
 @asynchronous
@@ -92,7 +92,7 @@ async def test_one_that_was_known_in_time_comes_late_however_late_and_says_so(wo
     late = "(This comes late: it was for 2026-11-22 09:00, UTC.)\n\nWater the plants."
     assert said(world) == [("owner", late)]
     assert world.sessions.turns.recent()[0].turn.prompt == late
-    assert world.entries("r1") == {SLOT: Outcome.DONE}
+    assert world.entries("reminder/r1") == {SLOT: Outcome.DONE}
 
 
 @asynchronous
@@ -115,10 +115,11 @@ async def test_one_that_is_first_seen_after_its_time_fires_within_the_hour_and_i
     await world.down_for(2 * HOUR + 30 * MINUTE + passed)
     async with world.engine(reminder()):
         await world.pass_time(24 * HOUR)
-    assert world.entries("r1") == {SLOT: outcome}
+    assert world.entries("reminder/r1") == {SLOT: outcome}
     assert len(said(world)) == (outcome is Outcome.DONE)
     if outcome is Outcome.MISSED:
-        assert world.slots.past("r1")[0].detail == "It was first seen more than an hour after its time."
+        (past,) = world.slots.past("reminder/r1")
+        assert past.detail == "Its note asked for it only more than an hour after its time."
 
 
 @asynchronous
@@ -132,7 +133,7 @@ async def test_another_time_is_another_slot_and_another_text_is_not(world: World
         assert said(world) == [("owner", "Water the plants.")]
         await component.apply(update(reworded, moved))
         await world.pass_time(HOUR)
-    assert world.entries("r1") == {SLOT: Outcome.DONE, "2026-11-22T11:00": Outcome.DONE}
+    assert world.entries("reminder/r1") == {SLOT: Outcome.DONE, "2026-11-22T11:00": Outcome.DONE}
     assert said(world)[1:] == [("owner", "Water the roses.")]
 
 
@@ -144,7 +145,7 @@ async def test_a_time_that_is_moved_back_to_one_that_was_given_gives_it_no_more(
         await component.apply(update(first, moved))
         await component.apply(update(moved, first))
         await world.pass_time(24 * HOUR)
-    assert world.entries("r1") == {SLOT: Outcome.DONE}
+    assert world.entries("reminder/r1") == {SLOT: Outcome.DONE}
 
 
 @asynchronous
@@ -155,8 +156,9 @@ async def test_a_paused_one_does_not_fire_and_one_that_is_resumed_in_time_does(w
         await component.apply(update(paused, awake))
         await world.pass_time(24 * HOUR)
         assert Ref("reminder", "other") in component.observe()
-    assert world.entries("r1") == {SLOT: Outcome.DONE}
-    assert world.entries("r2") == {}
+    assert world.entries("reminder/r1") == {SLOT: Outcome.DONE}
+    assert world.entries("reminder/r2") == {SLOT: Outcome.MISSED}
+    assert len(said(world)) == 1
 
 
 @asynchronous
@@ -173,7 +175,7 @@ async def test_a_deleted_one_is_not_given(world: World) -> None:
     async with world.engine(note) as component:
         await component.apply(Change(Action.DELETE, note, None))
         await world.pass_time(24 * HOUR)
-    assert (world.entries("r1"), said(world)) == ({}, [])
+    assert (world.entries("reminder/r1"), said(world)) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ async def test_a_deleted_one_is_not_given(world: World) -> None:
         ("2028-02-29 09:00", "Asia/Kathmandu", "2028-02-29T03:15+00:00", "2028-02-29T09:00"),
         ("2026-12-31 23:59", "America/New_York", "2027-01-01T04:59+00:00", "2026-12-31T23:59"),
         # With an offset of its own there is only one such moment.
-        ("2026-10-25 02:30+01:00", "Europe/Berlin", "2026-10-25T01:30+00:00", "2026-10-25T02:30"),
+        ("2026-10-25 02:30+01:00", "Europe/Berlin", "2026-10-25T01:30+00:00", "2026-10-25T02:30+01:00"),
     ],
 )
 @asynchronous
@@ -201,7 +203,7 @@ async def test_its_time_is_that_of_its_own_clock_and_comes_once(
         await world.clock.advance_to(due)
         assert len(said(world)) == 1
         await world.pass_time(48 * HOUR)
-    assert world.entries("r1") == {slot: Outcome.DONE}
+    assert world.entries("reminder/r1") == {slot: Outcome.DONE}
     assert len(said(world)) == 1
 
 
@@ -209,7 +211,7 @@ async def test_its_time_is_that_of_its_own_clock_and_comes_once(
 async def test_one_for_a_revoked_scope_is_refused_on_the_record(world: World) -> None:
     async with world.engine(reminder(**{"send-to": "[[gone]]"})):
         await world.pass_time(3 * HOUR)
-    (past,) = world.slots.past("r1")
+    (past,) = world.slots.past("reminder/r1")
     assert (past.outcome, past.detail) == (Outcome.REFUSED, "Nobody is there to hear it.")
 
 
@@ -235,7 +237,7 @@ async def test_entry_and_replies_are_written_together_or_not_at_all(world: World
     world.slots = DyingOutbox(world.database, world.clock)
     async with world.engine(reminder()):
         await world.clock.advance_to(START + 2 * HOUR + 30 * MINUTE)
-        assert (world.entries("r1"), said(world)) == ({}, [])
+        assert (world.entries("reminder/r1"), said(world)) == ({}, [])
         await world.pass_time(MINUTE)
     assert said(world) == [("owner", "Water the plants.")]
     assert Outbox(world.database).waiting() == [("console", "owner")]
@@ -260,3 +262,60 @@ def test_a_reminder_without_words_without_ears_or_in_another_age_is_told() -> No
     assert codes(at="0001-01-01 09:00") == codes(at="9999-12-31 09:00") == ["impossible-date"]
     assert codes(body="Since {{last-run}}?") == ["unknown-placeholder"]
     assert codes(body="Since {{last-run}}?", scope="owner") == []
+
+
+@asynchronous
+async def test_one_that_is_resumed_after_its_time_is_missed_and_says_that_it_was_paused(world: World) -> None:
+    paused, awake = reminder(paused=True), reminder()
+    async with world.engine(paused) as component:
+        await world.pass_time(2 * HOUR + 40 * MINUTE)
+        await component.apply(update(paused, awake))
+        await world.pass_time(24 * HOUR)
+    (past,) = world.slots.past("reminder/r1")
+    assert (past.outcome, past.detail) == (Outcome.MISSED, "It was paused when its time had come.")
+    assert said(world) == []
+
+
+@asynchronous
+async def test_one_with_an_offset_comes_once_however_the_zone_of_its_note_changes(world: World) -> None:
+    first = reminder(at="2026-11-22 09:00+01:00")
+    moved = reminder(at="2026-11-22 09:00+01:00", timezone="Europe/Berlin")
+    async with world.engine(first) as component:
+        await world.pass_time(2 * HOUR)
+        await component.apply(update(first, moved))
+        await world.pass_time(24 * HOUR)
+    assert world.entries("reminder/r1") == {f"{SLOT}+01:00": Outcome.DONE}
+    assert said(world) == [("owner", "Water the plants.")]
+
+
+@asynchronous
+async def test_a_zone_in_which_its_time_is_the_same_does_not_make_it_forget_that_it_was_known(
+    world: World,
+) -> None:
+    async with world.engine(reminder()):
+        pass
+    await world.down_for(24 * HOUR)
+    async with world.engine(reminder(timezone="Europe/London")):
+        await world.pass_time(MINUTE)
+    late = "(This comes late: it was for 2026-11-22 09:00, Europe/London.)\n\nWater the plants."
+    assert said(world) == [("owner", late)]
+
+
+@asynchronous
+async def test_a_late_one_with_an_offset_names_its_time_as_it_is_written(world: World) -> None:
+    offset = reminder(at="2026-11-22 09:00+01:00", timezone="America/New_York")
+    async with world.engine(offset):
+        pass
+    await world.down_for(24 * HOUR)
+    async with world.engine(offset):
+        await world.pass_time(MINUTE)
+    ((_, text),) = said(world)
+    assert text.startswith("(This comes late: it was for 2026-11-22 09:00+01:00.)")
+
+
+@asynchronous
+async def test_one_that_shares_its_id_with_a_cron_shares_nothing_else(world: World) -> None:
+    async with world.engine(job(uid="x", schedule="0 9 * * *"), reminder(uid="x")):
+        await world.pass_time(3 * HOUR)
+    assert world.sessions.started == [f"cron/x/{SLOT}"]
+    assert said(world) == [("owner", "Water the plants.")]

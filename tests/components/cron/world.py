@@ -9,7 +9,7 @@ from vaultloop.aio.clock import VirtualClock
 from vaultloop.components.cron.component import CronComponent
 from vaultloop.components.cron.kind import CronSpec
 from vaultloop.model.change import Action, Change
-from vaultloop.model.conversation import Message, Outcome, Turn
+from vaultloop.model.conversation import OWNER, Message, Outcome, Turn
 from vaultloop.model.errors import Denied
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.model.resource import Ref, Resource, Source
@@ -56,6 +56,9 @@ class Guard:
         if scope != "family":
             raise Denied(f"There is no scope {scope}.")
         return Policy(scope, Audience.GROUP, chats=("-100", "-200"))
+
+    def is_owners(self, chat: str) -> bool:
+        return chat == OWNER
 
 
 class World:

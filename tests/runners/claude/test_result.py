@@ -84,6 +84,12 @@ def test_no_sentence_repeats_a_key_or_goes_on_for_ever() -> None:
         assert len(text) < LONGEST_QUOTE + 250
 
 
+def test_an_answer_does_not_repeat_a_key_and_is_whole_otherwise() -> None:
+    line = answer(is_error=False, result=f"It is {KEY}.\n\nReally.", modelUsage={KEY: {}})
+    result = understood(line, "", hidden=[KEY])
+    assert (result.text, result.model) == ("It is [hidden].\n\nReally.", "[hidden]")
+
+
 @pytest.mark.parametrize(
     ("status", "complaint", "words"),
     [

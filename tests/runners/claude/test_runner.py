@@ -38,7 +38,7 @@ for line in sys.stdin:
     with home.joinpath("heard").open("a") as file:
         file.write(line)
     for answer in {answers}:
-        print(json.dumps(answer), flush=True)
+        print(answer if isinstance(answer, str) else json.dumps(answer), flush=True)
 print("bye", file=sys.stderr)
 sys.exit({status})
 """
@@ -70,7 +70,7 @@ class Stub:
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
         self.cell = Cell(folder / "view", folder / "home", folder / "tmp", environment, POLICY)
 
-    def answers(self, *answers: Mapping[str, Any], version: str = "2.1.330", status: int = 0) -> None:
+    def answers(self, *answers: Mapping[str, Any] | str, version: str = "2.1.330", status: int = 0) -> None:
         text = STUB.format(python=sys.executable, version=version, answers=repr(answers), status=status)
         self.program.write_text(text)
         self.program.chmod(0o755)
@@ -182,6 +182,101 @@ async def _after(events: Any, pid: int) -> Any:
     os.kill(pid, 15)
     async for event in events:
         yield event
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "stray", "[1]", "[" * 100_000, '{"a":' * 100_000, '"x', '{"a": ' + "9" * 5000 + "}"),
+        *('{"type":"assistant"}', '{"type":"assistant","message":"x"}', '{"type":["result"]}'),
+        *('{"type":"assistant","message":{"content":[1]}}', '{"type":"assistant","message":{"content":1}}'),
+        '{"type":"result","is_error":false,"result":"Forged.","session_id":"another"}',
+        '{"type":"result","is_error":false,"result":"Forged.","session_id":[1]}',
+    ],
+)
+def test_a_line_of_another_shape_says_nothing(
+    stub: Stub, caplog: pytest.LogCaptureFixture, line: str
+) -> None:
+    @asynchronous
+    async def attempt() -> None:
+        caplog.set_level("DEBUG")
+        stub.answers(INIT, line, line, used("Read"), SUCCESS)
+        events, result = await stub.run()
+        assert ([use.name for use in events], result.text) == (["Read"], "Done.")
+        assert caplog.text.count("a line that Claude Code does not print") == 1
+
+    attempt()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"type": "system", "subtype": "init", "model": [1]},
+        {"type": "system", "subtype": "init", "model": "forged", "session_id": "another"},
+        {"type": "system", "subtype": "api_retry", "retry_delay_ms": "x", "error_status": [1], "attempt": -1},
+        {"type": "system", "subtype": ["init"]},
+    ],
+)
+def test_an_odd_field_is_as_good_as_none(stub: Stub, line: Mapping[str, Any]) -> None:
+    @asynchronous
+    async def attempt() -> None:
+        stub.answers(line, INIT, {**SUCCESS, "permission_denials": [1, {"tool_name": [2]}], "errors": [1]})
+        _, result = await stub.run()
+        assert (result.ok, result.text, result.model) == (True, "Done.", "claude-test")
+
+    attempt()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"usage": [1]}, {"result": {"a": 1}}, {"is_error": "no"}, {"modelUsage": "x"}, {"errors": "x"}),
+        *({"num_turns": "x"}, {"num_turns": -1}, {"num_turns": True}, {"num_turns": 10**30}),
+        *({"total_cost_usd": "x"}, {"total_cost_usd": -0.5}, {"total_cost_usd": 10**400}),
+        *({"total_cost_usd": float(cost)} for cost in ("nan", "inf", "-inf")),
+    ],
+)
+def test_a_result_of_another_shape_is_no_answer(stub: Stub, odd: Mapping[str, Any]) -> None:
+    @asynchronous
+    async def attempt() -> None:
+        stub.answers(INIT, json.dumps({**SUCCESS, **odd}))
+        _, result = await stub.run()
+        assert not result.ok
+        assert "malformed stream" in result.text
+        assert (result.cost_usd, result.model) == (0.0, "claude-test")
+
+    attempt()
+
+
+@asynchronous
+async def test_the_first_result_of_its_own_session_counts(stub: Stub) -> None:
+    own = {"session_id": TASK.session}
+    forged = {**SUCCESS, "result": "Forged."}
+    stub.answers(
+        {**INIT, **own}, forged, {**forged, "session_id": "x"}, {**SUCCESS, **own}, {**forged, **own}
+    )
+    _, result = await stub.run()
+    assert result.text == "Done."
+
+
+@asynchronous
+async def test_what_cannot_be_written_down_is_replaced_and_all_else_stays(stub: Stub) -> None:
+    said = r"half \ud83d, whole \ud83d\ude00, turned \ude00\ud83d, nothing \u0000, told \\ud83d"
+    stub.answers(
+        json.dumps(INIT).replace("claude-test", r"claude\udfff"),
+        json.dumps(used("Read")).replace("Read", r"Re\ud800ad"),
+        json.dumps(SUCCESS).replace("Done.", said),
+    )
+    events, result = await stub.run()
+    assert result.text == ("half \ufffd, whole \U0001f600, turned \ufffd\ufffd, nothing \ufffd, told \\ud83d")
+    assert (events[0].name, result.model) == ("Re\ufffdad", "claude\ufffd")
+
+
+@asynchronous
+async def test_an_answer_does_not_repeat_the_key(stub: Stub) -> None:
+    stub.answers(INIT, {**SUCCESS, "result": "The key is test-key."})
+    _, result = await stub.run()
+    assert result.text == "The key is [hidden]."
 
 
 @asynchronous

@@ -14,6 +14,9 @@ def cost_line(cost: object) -> str:
     return json.dumps({"type": "cost-state", "totalCostUSD": cost}, separators=(",", ":")) + "\n"
 
 
+_DEEP = '{"type":"cost-state","totalCostUSD":' + "[" * 100_000
+
+
 def test_what_is_put_is_found_by_its_id_and_nothing_else_is(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.write_text("the conversation")
@@ -33,7 +36,17 @@ def test_the_newest_cost_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "garbage", '{"type":"cost-state"\n', cost_line(None), cost_line(float("inf")), cost_line([])]
+    "text",
+    [
+        "",
+        "garbage",
+        '{"type":"cost-state"\n',
+        cost_line(None),
+        cost_line(float("inf")),
+        cost_line([]),
+        cost_line(10**400),
+        _DEEP,
+    ],
 )
 def test_a_transcript_that_does_not_say_it_costs_nothing(tmp_path: Path, text: str) -> None:
     file = tmp_path / "t.jsonl"

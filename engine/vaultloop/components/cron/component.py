@@ -1,17 +1,19 @@
 """The kinds `cron`, `crontab` and `reminder` at run time: the jobs that their notes declare."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
 from vaultloop.aio.clock import Clock
-from vaultloop.components.cron.job import CronJob, Job, jobs_of
+from vaultloop.components.cron.job import CronJob, Job, ReminderJob, jobs_of
 from vaultloop.components.cron.recipients import Addresses
 from vaultloop.components.cron.timekeeper import Timekeeper
 from vaultloop.model.change import Change
 from vaultloop.model.component import Guard, Slots, TurnStarter
 from vaultloop.model.conversation import Trigger, Turn
-from vaultloop.model.errors import VaultloopError
+from vaultloop.model.errors import Denied, Late, VaultloopError
+from vaultloop.model.fields import duration_text
 from vaultloop.model.resource import Ref, Resource, Spec
 from vaultloop.model.words import near_miss
 
@@ -101,8 +103,37 @@ class CronComponent:
         self._turns.start(turn)
         return turn
 
+    def renewed(self, turn: Turn, waits_since: datetime) -> Turn:
+        """The work of a turn as its note has it now, for whom it is for now.
+
+        A run that waited in line, or for its next try, must not act on what has been taken back meanwhile.
+
+        Raises:
+            Denied: the note or its row is gone, or paused.
+            Late: nobody could start it within `start-within`.
+        """
+        jobs = (job for resource in self._resources.values() for job in jobs_of(resource))
+        job = next((job for job in jobs if job.conversation == turn.conversation), None)
+        if job is None:
+            raise Denied("Its schedule was deleted while it waited.")
+        if job.spec.paused:
+            raise Denied(f"{job.kind}/{job.name} was paused while it waited.")
+        now = self._clock.now()
+        # Who runs a cron by hand wants it run; a reminder comes late rather than never.
+        if isinstance(job, CronJob) and turn.trigger.kind == "cron":
+            _in_time(job, waits_since, now)
+        slot = job.slot if isinstance(job, ReminderJob) else None
+        renewed = job.turn("", turn.trigger, self._addresses.of(job.spec.send_to), now, slot)
+        return replace(renewed, id=turn.id, key=turn.key)
+
     def _named(self, name: str) -> CronJob:
         return named(name, [job for resource in self._resources.values() for job in jobs_of(resource)])
+
+
+def _in_time(job: CronJob, waits_since: datetime, now: datetime) -> None:
+    if now - waits_since > job.spec.start_within:
+        within = duration_text(job.spec.start_within)
+        raise Late(f"It waited for its turn for longer than {within} (`start-within`).")
 
 
 def _identity(resource: Resource[Any]) -> tuple[str, str]:

@@ -31,7 +31,7 @@ class Job(ABC):
     """What all of them have.
 
     Attributes:
-        uid: identity of its slots; of a row of a crontab its note's and its own.
+        uid: identity of its slots, unlike that of any job of another kind; of a row its note's and its own.
         name: what people call it: of a row `note/row`.
         path: of its note.
     """
@@ -46,7 +46,7 @@ class Job(ABC):
     @property
     @abstractmethod
     def timetable(self) -> str:
-        """What its slots follow, as text; a pause is a timetable without slots."""
+        """What its slots follow, as text; if it has several words, the last one is their time zone."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -63,7 +63,7 @@ class Job(ABC):
 
     @abstractmethod
     def slots(self, after: datetime) -> Iterator[Slot]:
-        """Its slots after `after`; none while it is paused."""
+        """Its slots after `after`, each of which is to have an entry."""
 
     @abstractmethod
     def backlog(self, after: datetime, until: datetime) -> Backlog:
@@ -87,8 +87,11 @@ class Job(ABC):
         """The work for `slot`, or for none."""
 
     def coming(self, count: int, start: datetime) -> list[datetime]:
-        """When it is due next after `start`, by its own clock."""
-        return [slot.at.astimezone(self.zone) for slot in islice(self.slots(start), count)]
+        """When it starts next after `start`, by its own clock; never while it is paused."""
+        if self.spec.paused:
+            return []
+        slots = islice(self.slots(start - self.delay), count)
+        return [(slot.at + self.delay).astimezone(self.zone) for slot in slots]
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ class CronJob(Job):
 
     @property
     def timetable(self) -> str:
-        return "paused" if self.spec.paused else f"{' '.join(self.schedule.fields)} {self.zone}"
+        fields = "paused" if self.spec.paused else " ".join(self.schedule.fields)
+        return f"{fields} {self.zone}"
 
     @property
     def delay(self) -> timedelta:
@@ -117,7 +121,7 @@ class CronJob(Job):
         return iter(()) if self.spec.paused else self.schedule.slots(after, self.zone)
 
     def backlog(self, after: datetime, until: datetime) -> Backlog:
-        return backlog(self.schedule, self.zone, after, until)
+        return Backlog(()) if self.spec.paused else backlog(self.schedule, self.zone, after, until)
 
     def counts_from(self, known: datetime) -> datetime:
         return known
@@ -126,7 +130,7 @@ class CronJob(Job):
         del known
         late = now - slot.at - self.delay
         within = self.spec.start_within
-        if self.spec.catch_up == "skip" and (slot.at <= begun or late > PUNCTUAL):
+        if self.spec.catch_up == "skip" and (slot.at + self.delay <= begun or late > PUNCTUAL):
             return "It came due while no engine looked, and `catch-up: skip` leaves it out."
         if late > within:
             return f"Nobody could start it within {duration_text(within)} of its time."
@@ -153,7 +157,7 @@ class CronJob(Job):
 
 @dataclass(frozen=True)
 class ReminderJob(Job):
-    """A `reminder`: one slot, under the name of the local time that its note says."""
+    """A `reminder`: one slot, under the name of the time as its note says it."""
 
     kind = "reminder"
 
@@ -164,17 +168,22 @@ class ReminderJob(Job):
         """Its one slot: the first time that its clock shows that time, or the end of a gap around it."""
         at = self.spec.at.replace(second=0, microsecond=0)
         if at.tzinfo is not None:
-            local = at.astimezone(self.zone).replace(tzinfo=None)
-            return Slot(at.astimezone(UTC), local.isoformat(timespec="minutes"))
+            return Slot(at.astimezone(UTC), at.isoformat(timespec="minutes"))
         yearly = Schedule.parse(f"{at.minute} {at.hour} {at.day} {at.month} *")
         return next(yearly.slots(at.replace(tzinfo=UTC) - 2 * DAY, self.zone))
 
     @property
     def timetable(self) -> str:
-        return "paused" if self.spec.paused else f"at {self.slot.name} {self.zone}"
+        # The instant: another zone in which it is the same one changes nothing.
+        return "paused" if self.spec.paused else self.slot.at.isoformat(timespec="minutes")
+
+    @property
+    def conversation(self) -> str:
+        return self.uid
 
     def slots(self, after: datetime) -> Iterator[Slot]:
-        return iter(() if self.spec.paused or self.slot.at <= after else (self.slot,))
+        # Also while it is paused: that its time passed then is recorded.
+        return iter(() if self.slot.at <= after else (self.slot,))
 
     def backlog(self, after: datetime, until: datetime) -> Backlog:
         return Backlog(tuple(slot for slot in self.slots(after) if slot.at <= until))
@@ -185,8 +194,10 @@ class ReminderJob(Job):
 
     def why_missed(self, slot: Slot, now: datetime, *, begun: datetime, known: datetime) -> str:
         del now, begun
+        if self.spec.paused:
+            return "It was paused when its time had come."
         if known - slot.at > FORGOTTEN:
-            return "It was first seen more than an hour after its time."
+            return "Its note asked for it only more than an hour after its time."
         return ""
 
     def text(self, now: datetime) -> str:
@@ -194,7 +205,8 @@ class ReminderJob(Job):
         if now - self.slot.at <= LATE:
             return self.spec.body
         was = self.slot.name.replace("T", " ")
-        return f"(This comes late: it was for {was}, {self.zone}.)\n\n{self.spec.body}"
+        clock = "" if self.spec.at.tzinfo is not None else f", {self.zone}"
+        return f"(This comes late: it was for {was}{clock}.)\n\n{self.spec.body}"
 
     def turn(
         self, run: str, trigger: Trigger, recipients: Sequence[Address], now: datetime, slot: Slot | None
@@ -214,16 +226,21 @@ class ReminderJob(Job):
 
 def jobs_of(resource: Resource[Any]) -> tuple[Job, ...]:
     """What a note of the kinds `cron`, `crontab` and `reminder` declares."""
-    uid, name, path = resource.uid, resource.ref.name, resource.source.path
+    uid, name, path = _one_word(resource.uid), resource.ref.name, resource.source.path
     match resource.spec:
         case CronSpec() as spec:
             return (CronJob(uid, name, path, spec),)
         case ReminderSpec() as spec:
-            return (ReminderJob(uid, name, path, spec),)
+            return (ReminderJob(f"reminder/{uid}", name, path, spec),)
         case CrontabSpec() as spec:
             return tuple(
                 # A row keeps its past when its note is renamed, and loses it when it is called otherwise.
-                CronJob(f"{uid}/{(row.id or row.name).casefold()}", f"{name}/{row.name}", path, row)
+                CronJob(f"crontab/{uid}/{(row.id or row.name).casefold()}", f"{name}/{row.name}", path, row)
                 for row in spec.rows()
             )
     raise TypeError(f"{resource.ref} declares no schedule")
+
+
+def _one_word(uid: str) -> str:
+    """`uid` without a `/`: that tells the identities of the three kinds, and of rows, from one another."""
+    return uid.replace("%", "%25").replace("/", "%2F")

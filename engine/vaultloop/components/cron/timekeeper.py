@@ -91,9 +91,11 @@ class Timekeeper:
     def follow(self, job: Job) -> None:
         """Follow this version of a job from now on; slots of an unchanged timetable stay as they are."""
         now = self._clock.now()
-        known = self._slots.follow(job.uid, job.timetable, now)
         before = self._followed.get(job.uid)
         unchanged = before is not None and before.job.timetable == job.timetable
+        if before is not None and not unchanged:
+            self._pass_over(before, now)
+        known = self._slots.follow(job.uid, job.timetable, now)
         begun = before.begun if before is not None and unchanged else now
         followed = Followed(job, begun, known, now)
         followed.consider(min(job.counts_from(known), now))
@@ -106,6 +108,12 @@ class Timekeeper:
         self._slots.follow(job.uid, "none", self._clock.now())
         self._followed.pop(job.uid, None)
         self._changed.ring()
+
+    def _pass_over(self, before: Followed, now: datetime) -> None:
+        """Give an entry to what came due by a timetable that ends before its turn could start."""
+        for slot in before.job.backlog(before.considered, now).slots:
+            if not self._slots.settled(before.job.uid, slot.name):
+                self._leave_out(before.job, slot, Outcome.SKIPPED, "Its schedule changed meanwhile.")
 
     async def _watch(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -94,6 +94,10 @@ class ScopeComponent:
             raise Denied(f"There is no scope `{scope}` in force.")
         return self._unpaused(applied).policy
 
+    def is_owners(self, chat: str) -> bool:
+        """Whether a chat is the owner's private one."""
+        return self._chat(chat) == OWNER
+
     def _governing(self, chat: str) -> _Applied:
         claiming = [scope for scope in self._applied.values() if chat in self._claims(scope.resource.spec)]
         if not claiming:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from vaultloop.model.cell import Result
+from vaultloop.runners.claude.lines import is_count, text
 
 # The longest that somebody else's words may be in a sentence of ours.
 LONGEST_QUOTE = 200
@@ -97,6 +98,10 @@ _STOPPED = Trouble("The agent was interrupted before it had an answer. Ask again
 _NO_CONVERSATION = Trouble(
     "The agent cannot go on from its earlier conversation: the transcript is missing or damaged.", True, False
 )
+_GARBLED_END = (
+    "What Claude Code said of its end cannot be understood (malformed stream). Ask again; if it stays so, "
+    "install the version of Claude Code with which this vaultloop was tested."
+)
 _UNKNOWN = Trouble("The agent ended without an answer{said}. The engine's log has details.", True)
 
 # Subtypes and terminal reasons.
@@ -121,19 +126,20 @@ _CREDIT = re.compile(r"credit balance|billing")
 def understood(
     answer: Mapping[str, Any], model: str, *, spent_before: float = 0.0, hidden: Collection[str] = ()
 ) -> Result:
-    """What a result line means.
+    """What a result line of the right shape means.
 
     `spent_before` is what a resumed conversation had cost: the line names the sum. Texts in `hidden` are
     never repeated.
     """
     ok = answer.get("is_error") is False
     trouble = Trouble("", True) if ok else trouble_of(answer, model, hidden)
-    usage = {key: value for key, value in (answer.get("usage") or {}).items() if isinstance(value, int)}
+    given: Mapping[str, Any] = answer.get("usage") or {}
+    usage = {key: value for key, value in given.items() if isinstance(value, int) and is_count(value)}
     return Result(
         ok=ok,
-        text=str(answer.get("result") or "") if ok else trouble.text,
+        text=without_secrets(text(answer, "result"), hidden) if ok else trouble.text,
         cost_usd=max(0.0, float(answer.get("total_cost_usd") or 0.0) - spent_before),
-        model=model or next(iter(answer.get("modelUsage") or {}), ""),
+        model=model or quoted(next(iter(answer.get("modelUsage") or {}), ""), hidden),
         steps=int(answer.get("num_turns") or 0),
         usage=usage,
         resumable=trouble.resumable,
@@ -143,7 +149,8 @@ def understood(
 
 def trouble_of(answer: Mapping[str, Any], model: str, hidden: Collection[str] = ()) -> Trouble:
     """Why a result line that is an error has no answer in it."""
-    said = str(answer.get("result") or "; ".join(map(str, answer.get("errors") or ())))
+    errors = [error for error in answer.get("errors") or () if isinstance(error, str)]
+    said = text(answer, "result") or "; ".join(errors)
     status = answer.get("api_error_status")
     trouble = _cause(answer, status, said.lower())
     # Where a sentence already is all that there is to say, a diagnostic for developers adds nothing.
@@ -157,7 +164,7 @@ def _cause(answer: Mapping[str, Any], status: object, said: str) -> Trouble:
         return _REFUSAL
     if isinstance(status, int):
         return _of_status(status, said)
-    named = _BY_NAME.get(str(answer.get("subtype"))) or _BY_NAME.get(str(answer.get("terminal_reason")))
+    named = _BY_NAME.get(text(answer, "subtype")) or _BY_NAME.get(text(answer, "terminal_reason"))
     return named or _of_words(said)
 
 
@@ -177,28 +184,38 @@ def _of_words(said: str) -> Trouble:
     return _UNREACHABLE if _CONNECTION.search(said) else _UNKNOWN
 
 
+def garbled() -> Result:
+    """A run whose result line has not the shape of one."""
+    return Result(ok=False, text=_GARBLED_END)
+
+
 def without_result(status: int, complaint: str, hidden: Collection[str] = ()) -> Result:
     """A run that ended with this exit status and printed no result line."""
     number = -status if status < 0 else status - 128
     if number == signal.SIGKILL:
-        text = (
+        why = (
             "Claude Code was killed before it answered. If nobody did that, the machine may have run out of "
             "memory: its system log says so."
         )
     elif number in set(signal.Signals):
-        text = f"Claude Code was stopped ({signal.Signals(number).name}) before it answered. Ask again."
+        why = f"Claude Code was stopped ({signal.Signals(number).name}) before it answered. Ask again."
     else:
         last = quoted(_last_words(complaint), hidden)
-        text = f"Claude Code ended without an answer (exit code {status}){f': {last}' if last else '.'}"
-    return Result(ok=False, text=text)
+        why = f"Claude Code ended without an answer (exit code {status}){f': {last}' if last else '.'}"
+    return Result(ok=False, text=why)
 
 
 def quoted(said: str, hidden: Collection[str] = ()) -> str:
     """One line of somebody else's words, with no secret in it and no full stop after it."""
+    line = " ".join(without_secrets(said, hidden).split())
+    return (line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 1] + "…").rstrip(". ")
+
+
+def without_secrets(said: str, hidden: Collection[str]) -> str:
+    """Somebody else's words with none of the texts in `hidden` in them."""
     for secret in filter(None, hidden):
         said = said.replace(secret, "[hidden]")
-    line = " ".join(said.split())
-    return (line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 1] + "…").rstrip(". ")
+    return said
 
 
 def _without_prefix(said: str) -> str:

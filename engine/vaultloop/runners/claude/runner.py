@@ -16,10 +16,10 @@ from typing import Any
 
 from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse, Transcript
 from vaultloop.model.errors import Stalled
-from vaultloop.runners.claude import flags, transcript, version
+from vaultloop.runners.claude import flags, lines, transcript, version
 from vaultloop.runners.claude.flags import DEFAULT_MODEL
 from vaultloop.runners.claude.program import ClaudeProgram
-from vaultloop.runners.claude.result import KEY_CURE, understood, without_result
+from vaultloop.runners.claude.result import KEY_CURE, garbled, quoted, understood, without_result
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class ClaudeRunner:
         if (budget := cell.policy.budget_usd_per_run) is not None and budget <= 0:
             raise Stalled("`budget-usd-per-run` leaves nothing to spend.", cure="Raise it, or remove it.")
         rules = cell.scratch / "instructions.md"
-        rules.write_text(task.instructions)
+        rules.write_text(task.instructions, encoding="utf-8", errors="replace")
         if task.resume is not None:
             # Where it cannot be read, the CLI says that it has no such conversation.
             with suppress(OSError):
@@ -116,6 +116,9 @@ class ClaudeRun:
         self._hidden = hidden
         self._answer: dict[str, Any] | None = None
         self._model = ""
+        # Whether its lines name their session: one that does not is then somebody else's.
+        self._says_session = False
+        self._heard_odd_line = False
         self._over = asyncio.Event()
 
     @property
@@ -128,18 +131,17 @@ class ClaudeRun:
         await self._send({"type": "user", "client_composed": True, "message": message})
 
     async def events(self) -> AsyncIterator[ToolUse]:
-        lines = self._child.lines()
-        async for line in lines:
-            event = _object(line)
-            for name in self._noted(event):
+        printed = self._child.lines()
+        async for line in printed:
+            for name in self._noted(lines.parsed(line)):
                 yield ToolUse(name, reads_only=name in READING_TOOLS)
-            if event.get("type") == "result":
+            if self._answer is not None:
                 break
         # Nothing more will be asked: the CLI ends when its input does.
         await self._child.write(b"", last=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                async for _ in lines:
+                async for _ in printed:
                     pass
         self._over.set()
 
@@ -160,29 +162,49 @@ class ClaudeRun:
             async with asyncio.timeout(INTERRUPT_PATIENCE):
                 await self._over.wait()
 
-    def _noted(self, event: Mapping[str, Any]) -> list[str]:
+    def _noted(self, event: Mapping[str, Any] | None) -> list[str]:
         """Take note of an event; the tools that it says were used."""
-        match event.get("type"), event.get("subtype"):
-            case "system", "init":
-                self._model = str(event.get("model") or "")
-            case "system", "api_retry":
+        used: list[str] | None = []
+        match event:
+            case None:
+                used = None
+            case {"type": "system", "subtype": "init"}:
+                self._note_init(event)
+            case {"type": "system", "subtype": "api_retry"}:
                 self._log_retry(event)
-            case "assistant", _:
-                return _tools(event)
-            case "result", _:
-                self._answer = dict(event)
-                self._log_denials(event)
+            case {"type": "assistant"}:
+                used = lines.tools(event)
+            case {"type": "result"}:
+                used = self._note_result(event)
+        if used is None:
+            self._log_odd_line()
+        return used or []
+
+    def _note_init(self, event: Mapping[str, Any]) -> None:
+        if event.get("session_id") in (None, self._id) and not self._model:
+            self._model = quoted(lines.text(event, "model"), self._hidden)
+            self._says_session = "session_id" in event
+
+    def _note_result(self, event: Mapping[str, Any]) -> list[str] | None:
+        """The first result of this very session counts; any other line is nobody's."""
+        if event.get("session_id") != self._id and (self._says_session or "session_id" in event):
+            return None
+        self._answer = dict(event)
+        self._log_denials(event)
         return []
 
     async def _understood(self) -> Result:
-        if self._answer is not None:
+        if self._answer is not None and lines.is_result(self._answer):
             return understood(self._answer, self._model, spent_before=self._spent_before, hidden=self._hidden)
-        status = await self._child.wait()
-        result = without_result(status, await self._child.complaint(), self._hidden)
         # What it cost was written down all the same, if it was not killed.
+        result = garbled() if self._answer is not None else await self._without_result()
         file = await asyncio.to_thread(transcript.found, self._cell.home, self._id)
         spent = await asyncio.to_thread(transcript.total_cost, file) if file else 0.0
         return replace(result, model=self._model, cost_usd=max(0.0, spent - self._spent_before))
+
+    async def _without_result(self) -> Result:
+        status = await self._child.wait()
+        return without_result(status, await self._child.complaint(), self._hidden)
 
     def _transcript(self, result: Result) -> Transcript | None:
         file = transcript.found(self._cell.home, self._id)
@@ -199,21 +221,25 @@ class ClaudeRun:
         return self._task.resume.spent_usd if self._task.resume else 0.0
 
     def _log_retry(self, event: Mapping[str, Any]) -> None:
-        seconds = float(event.get("retry_delay_ms") or 0) / 1000
-        why = event.get("error_status") or event.get("error") or "no answer"
+        delay = event.get("retry_delay_ms")
+        status, attempt, most = (
+            event.get(name) if lines.is_count(event.get(name)) else None
+            for name in ("error_status", "attempt", "max_retries")
+        )
         log.warning(
             "session %s: the model's API failed (%s); try %s of %s in %.1f s",
             self._task.session,
-            why,
-            event.get("attempt"),
-            event.get("max_retries"),
-            seconds,
+            status or quoted(lines.text(event, "error"), self._hidden) or "no answer",
+            attempt,
+            most,
+            (delay if isinstance(delay, int | float) and lines.is_count(delay) else 0) / 1000,
             extra={"session": self._task.session},
         )
 
     def _log_denials(self, answer: Mapping[str, Any]) -> None:
-        denials = answer.get("permission_denials") or ()
-        if names := sorted({str(denial.get("tool_name")) for denial in denials}):
+        said = answer.get("permission_denials")
+        denials = [denial for denial in said if isinstance(denial, dict)] if isinstance(said, list) else []
+        if names := sorted({quoted(lines.text(denial, "tool_name"), self._hidden) for denial in denials}):
             log.info(
                 "session %s: %d uses of tools were not allowed (%s)",
                 self._task.session,
@@ -222,23 +248,15 @@ class ClaudeRun:
                 extra={"session": self._task.session},
             )
 
+    def _log_odd_line(self) -> None:
+        """Once a run, and not the line itself: whoever printed it, it may hold anything."""
+        if not self._heard_odd_line:
+            log.debug(
+                "session %s: there was a line that Claude Code does not print; it is left out",
+                self._task.session,
+                extra={"session": self._task.session},
+            )
+        self._heard_odd_line = True
+
     async def _send(self, message: Mapping[str, Any]) -> None:
         await self._child.write(json.dumps(message).encode() + b"\n")
-
-
-def _tools(event: Mapping[str, Any]) -> list[str]:
-    content = (event.get("message") or {}).get("content")
-    blocks = content if isinstance(content, list) else []
-    return [str(block.get("name")) for block in blocks if block.get("type") == "tool_use"]
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    # A line that is no JSON object is a stray print of some child; it says nothing to us. Nor does the result
-    # of a tool, which may be long.
-    if line.startswith(b'{"type":"user"'):
-        return {}
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

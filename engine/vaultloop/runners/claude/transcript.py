@@ -59,6 +59,6 @@ def total_cost(transcript: Path) -> float:
 def _cost(line: bytes) -> float:
     try:
         cost = float(json.loads(line)["totalCostUSD"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return 0.0
     return cost if math.isfinite(cost) else 0.0
