@@ -103,7 +103,8 @@ class Control:
                 answers=[message.id for message in answered],
                 refused=any(self._inbox.fate(message) is Fate.REFUSED for message in answered),
             )
-            await asyncio.wait_for(shown, TERMINAL_PATIENCE)
+            async with asyncio.timeout(TERMINAL_PATIENCE):
+                await shown
 
         peer.lifetime.enter_context(self._console.listening(chat, show))
         self._dispatcher.offer_replies()

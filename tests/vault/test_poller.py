@@ -116,3 +116,24 @@ async def test_leaving_does_not_wait_for_a_silent_remote(
         while sync.effort.polls == 0:
             await asyncio.sleep(0)
     poll.cancel()
+
+
+@asynchronous
+async def test_a_cancellation_that_comes_with_the_end_of_the_first_poll_is_not_forgotten(
+    tmp_path: Path, human: VaultClone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller_module, "START_PATIENCE", 10.0)
+    async with Sync(tmp_path / "state", VirtualClock(NOON), folder=human.path) as sync:
+
+        def cancel_soon() -> None:
+            asyncio.get_running_loop().call_soon(waiting.cancel)
+
+        poller = Poller(sync, PERIOD, VirtualClock(NOON), on_poll=cancel_soon)
+
+        async def work() -> None:
+            await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(poller.then(work), name="work without an end")
+        async with background("polls", poller.run()):
+            await asyncio.wait([waiting], timeout=5)
+    assert waiting.cancelled()

@@ -47,7 +47,9 @@ class Poller:
     async def then(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do `work` once the first poll is over; if the remote is slow, begin with what is known."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._polled.wait(), START_PATIENCE)
+            # Not `wait_for`: in Python 3.11 it forgets a cancellation that comes with the first poll's end.
+            async with asyncio.timeout(START_PATIENCE):
+                await self._polled.wait()
         await work()
 
     async def run(self) -> None:
