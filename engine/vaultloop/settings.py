@@ -28,6 +28,7 @@ from pydantic import (
 
 from vaultloop.model.errors import VaultloopError
 from vaultloop.model.fields import Duration
+from vaultloop.model.policy import Audience
 from vaultloop.web.address import Address
 
 FILE_NAME = "vaultloop.toml"
@@ -39,6 +40,10 @@ _NOT_SETTINGS = frozenset({"VAULTLOOP_CONFIG", "VAULTLOOP_FAILPOINT"})
 
 # An address with a scheme, or scp-like `host:path`; everything else is a local path.
 _ADDRESS = re.compile(r"^(https?|ssh|git|file)://|^[^/\\]+:(?!\\)")
+
+
+# Settings that are one path each.
+_PATHS = ("state", "folder", "ssh-key", "known-hosts", "secrets-dir")
 
 
 class InvalidSettings(VaultloopError):
@@ -53,6 +58,17 @@ def default_state() -> Path:
     """`$XDG_STATE_HOME/vaultloop`, or `~/.local/state/vaultloop`."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "vaultloop"
+
+
+class SecretBinding(BaseModel):
+    """What one secret may be used for; for anything else it does not exist."""
+
+    model_config = ConfigDict(alias_generator=_kebab, populate_by_name=True, frozen=True, extra="forbid")
+
+    hosts: tuple[str, ...] = ()
+    """Hosts that it may be sent to."""
+    commands: tuple[str, ...] = ()
+    """Programs of tool servers that may be given it."""
 
 
 class Settings(BaseModel):
@@ -97,8 +113,20 @@ class Settings(BaseModel):
     """The Claude Code CLI: a name on PATH or a path."""
     anthropic_api_key: SecretStr | None = None
     """Key for the model; `ANTHROPIC_API_KEY` is read too."""
+    claude_oauth_token: SecretStr | None = None
+    """Token of a subscription in place of a key; `CLAUDE_CODE_OAUTH_TOKEN` is read too."""
     anthropic_base_url: str | None = None
     """Address of the model's API, where it is not the vendor's."""
+    degraded: tuple[Audience, ...] = ()
+    """Classes of sessions that may run although this machine lacks a part of the fence: owner, cron."""
+    programs: tuple[Path, ...] = ()
+    """Folders that agent programs may read and run beyond the system's own."""
+    mounts: Mapping[str, Path] = Field(default_factory=dict)
+    """Folders outside the vault that a note may name, each by a name: sessions can read them, never write."""
+    secrets: Mapping[str, SecretBinding] = Field(default_factory=dict)
+    """What each secret may be used for; its value is in the environment or in `secrets-dir`."""
+    secrets_dir: Path | None = None
+    """A folder with one file a secret, named like it; read again when it changes."""
     web: Address | None = None
     """Where `/healthz` is answered over HTTP; nowhere if not given."""
     log_level: str = "info"
@@ -170,6 +198,29 @@ class Settings(BaseModel):
                 f"folder: {self.folder} is not there. Mount or create it, "
                 f"or run `vaultloop init {shlex.quote(str(self.folder))}`."
             )
+
+    @field_validator("degraded", mode="before")
+    @classmethod
+    def _classes(cls, value: object) -> object:
+        """A comma-separated text (environment) is a list too."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("degraded")
+    @classmethod
+    def _never_for_others(cls, value: tuple[Audience, ...]) -> tuple[Audience, ...]:
+        """Whoever is not the owner never gets less than the whole fence."""
+        if set(value) - {Audience.OWNER, Audience.CRON}:
+            raise ValueError("only owner and cron; sessions of groups and of the public never run degraded")
+        return value
+
+    @property
+    def oauth_token(self) -> str | None:
+        """The subscription's token, never printed."""
+        if self.claude_oauth_token is not None:
+            return self.claude_oauth_token.get_secret_value()
+        return os.environ.get("CLAUDE_CODE_OAUTH_TOKEN")
 
     @property
     def api_key(self) -> str | None:
@@ -254,8 +305,14 @@ def _read_file(path: Path, given: _Given) -> None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidSettings(f"{path} cannot be read as TOML: {error}.") from error
     for key, value in table.items():
-        if key in ("state", "folder", "ssh-key", "known-hosts") and isinstance(value, str):
+        if key in _PATHS and isinstance(value, str):
             value = path.parent / Path(value).expanduser()  # noqa: PLW2901 - the same value, made absolute
+        if key == "programs" and isinstance(value, list):
+            value = [path.parent / Path(str(item)).expanduser() for item in value]  # noqa: PLW2901 - likewise
+        if key == "mounts" and isinstance(value, dict):
+            value = {  # noqa: PLW2901 - likewise
+                name: path.parent / Path(str(item)).expanduser() for name, item in value.items()
+            }
         if key == "remote" and isinstance(value, str) and not _ADDRESS.match(value):
             value = str(path.parent / Path(value).expanduser())  # noqa: PLW2901 - likewise
         given.put(key, value, f"{path}: {key}")
@@ -288,7 +345,7 @@ def _read_secret(path: Path, variable: str) -> str:
 
 
 def _validated(given: _Given) -> Settings:
-    for key in ("state", "folder", "ssh-key", "known-hosts"):
+    for key in _PATHS:
         if key in given.values:
             given.values[key] = Path(given.values[key]).expanduser().absolute()
     try:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from vaultloop.model.policy import Policy
+from vaultloop.model.gateway import Door
+from vaultloop.model.policy import Audience, Policy
 from vaultloop.model.status import Confinement
 
 
@@ -18,6 +19,8 @@ class Cell:
         view: its working directory: the files of its scope and nothing else.
         home, scratch: fresh for each session (HOME and TMPDIR).
         environment: exactly what the process gets; never a secret.
+        door: the only address that it can reach; without one it reaches none.
+        mounts: folders of the operator that it may read, by the names that notes use.
     """
 
     view: Path
@@ -25,6 +28,8 @@ class Cell:
     scratch: Path
     environment: Mapping[str, str]
     policy: Policy
+    door: Door | None = None
+    mounts: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Child(Protocol):
@@ -38,7 +43,7 @@ class Child(Protocol):
         ...
 
     async def complaint(self) -> str:
-        """The end of standard error, once it closed."""
+        """The limit of its cell that ended it, if one did, and the end of standard error, once it closed."""
         ...
 
     async def wait(self) -> int: ...
@@ -50,13 +55,19 @@ class Child(Protocol):
 class CellLauncher(Protocol):
     """Starts programs in cells."""
 
-    @property
-    def confinement(self) -> Confinement: ...
+    def confinement(self, audience: Audience) -> Confinement:
+        """What holds sessions of this class in.
+
+        Raises:
+            Stalled: a layer that they need is missing here; with the layer, the errno and the remedy.
+        """
+        ...
+
     def launch(self, command: Sequence[str], cell: Cell) -> AbstractAsyncContextManager[Child]:
         """Start `command`; leaving the block ends it.
 
         Raises:
-            Stalled: the program cannot be started; says which and how to mend it.
+            Stalled: the program cannot be started, or not be held in; says which and how to mend it.
         """
         ...
 
@@ -153,6 +164,10 @@ class Runner(Protocol):
     @property
     def reports_tool_use(self) -> bool:
         """Whether `Run.events` tells every tool use; otherwise a run counts as acting from its start."""
+        ...
+
+    def models(self, policy: Policy) -> tuple[str, ...]:
+        """The models that a session under `policy` asks for; none for a program that talks to no model."""
         ...
 
     def spawn(self, task: Task, cell: Cell) -> AbstractAsyncContextManager[Run]:

@@ -137,8 +137,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class AgentDefaults:
-    """What the `defaults` note says about running sessions."""
+    """What the `defaults` note says about running sessions.
+
+    Attributes:
+        budget_usd_per_day, budget_usd_per_month: what all sessions may cost together; None for no limit.
+        timezone: in which a day and a month begin.
+    """
 
     runner: Literal["claude", "command"] = "command"
     command: str = "vaultloop practice"
     max_sessions: int = 2
+    budget_usd_per_day: float | None = None
+    budget_usd_per_month: float | None = None
+    timezone: str = "UTC"

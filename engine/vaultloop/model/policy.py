@@ -32,6 +32,9 @@ class Policy:
         scope: the note's name.
         chats: conversations it covers, as the channel reports their ids; `owner` is the owner's private chat.
         people: ids that may speak there; `owner` and `anyone` stand for themselves.
+        attachments: which files that are no notes it sees of what it may read: `all`, `none`, or those that
+            are asked for (`on-demand`).
+        mounts: folders of the operator, by name.
         instructions: the note's body.
     """
 
@@ -42,7 +45,13 @@ class Policy:
     can_read: tuple[str, ...] = ()
     can_write: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
+    attachments: str = "all"
+    mounts: tuple[str, ...] = ()
     abilities: tuple[str, ...] = ()
+    mcp_servers: tuple[str, ...] = ()
+    telegram_may: tuple[str, ...] = ()
+    telegram_chats: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     self_edit: str = "deny"
     conversation: str = "fresh"
@@ -50,6 +59,9 @@ class Policy:
     max_steps: int | None = None
     stop_after: timedelta = timedelta(minutes=10)
     budget_usd_per_run: float | None = None
+    budget_usd_per_day: float | None = None
+    budget_usd_per_month: float | None = None
+    messages_per_person_per_hour: int | None = None
     files_to: str | None = None
     instructions: str = field(default="", repr=False)
 

@@ -1,0 +1,88 @@
+"""The gateway as sessions see it: what one is granted there, the door that it gets, and what it was charged."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vaultloop.model.conversation import Trigger
+from vaultloop.model.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The one address that a session reaches, and the token by which the gateway knows it there.
+
+    The port is this session's alone; the token is worth nothing at another one, nor after the session.
+    """
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What all sessions of an agent may cost together, in US dollars; None for no limit."""
+
+    usd_per_day: float | None = None
+    usd_per_month: float | None = None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the gateway does for one session.
+
+    Attributes:
+        policy: hosts, abilities and budgets are taken from it; with the limits of the turn applied.
+        trigger: for the ledger.
+        models: the only ones that it may ask for.
+        allowance: what binds it together with all other sessions.
+    """
+
+    session: str
+    policy: Policy
+    trigger: Trigger
+    models: tuple[str, ...] = ()
+    allowance: Allowance = Allowance()
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What the gateway has forwarded for one session.
+
+    Attributes:
+        usage: tokens by kind, as the model's API counts them.
+        estimated: a stream broke, so that some of it is an estimate, never below what was served.
+        refused: why the gateway refused it something for lack of money; empty if it did not.
+    """
+
+    usd: float = 0.0
+    requests: int = 0
+    usage: Mapping[str, int] = field(default_factory=dict)
+    estimated: bool = False
+    refused: str = ""
+
+
+class OpenDoor(Protocol):
+    """A door while it is open."""
+
+    @property
+    def door(self) -> Door: ...
+    async def bill(self) -> Bill:
+        """What went through it so far; waits for streams that are being read to their end."""
+        ...
+
+
+class Doors(Protocol):
+    """The port to the gateway."""
+
+    def opened(self, grant: Grant) -> AbstractAsyncContextManager[OpenDoor]:
+        """A door that is open for as long as the block lasts; nobody gets through it afterwards.
+
+        Raises:
+            Stalled: the gateway cannot run, or does not serve what the grant names; with the cure.
+            Retry: it is starting again just now.
+        """
+        ...
