@@ -14,7 +14,7 @@ from vaultloop import overview
 from vaultloop.cli.engine import records
 from vaultloop.model.conversation import Outcome, Trigger, Turn
 from vaultloop.model.resource import Ref
-from vaultloop.model.status import Condition, Push, PushState, Status
+from vaultloop.model.status import Condition, Confinement, Push, PushState, Status
 from vaultloop.state.database import Database
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.status_book import LastGood, StatusBook
@@ -154,7 +154,7 @@ def test_a_run_that_waits_for_its_next_try_says_until_when_and_how_often_a_run_w
     slots, turns = SlotStore(database), Turns(database)
     slots.follow("digest", "0 7 * * *", NOW)
     slots.reserve("digest", "2026-03-28T07:00", turn("a"))
-    turns.begin("session-a", policy="p", base="b", view="v", now=NOW)
+    turns.begin("session-a", Confinement.FENCED, policy="p", base="b", view="v", now=NOW)
     turns.retry("session-a", "The API is overloaded.", NOW + timedelta(minutes=2))
     (past,) = overview.crons(database, count=1, start=NOW)[0]["past"]
     assert (past["outcome"], past["attempts"]) == ("running", 2)
@@ -213,7 +213,7 @@ def test_a_reminder_stays_in_sight_until_its_run_ended_well(database: Database, 
     turns, slots = Turns(database), SlotStore(database)
     for name in ("taxes", "water"):
         slots.reserve(f"reminder/{name}", "2026-03-28T09:00", turn(name))
-    turns.begin("session-water", policy="p", base="b", view="v", now=NOW)
+    turns.begin("session-water", Confinement.FENCED, policy="p", base="b", view="v", now=NOW)
 
     def shown() -> dict[str, str]:
         found = overview.crons(database, count=1, start=NOW)

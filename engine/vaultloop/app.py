@@ -30,6 +30,7 @@ from vaultloop.model.change import Plan
 from vaultloop.model.component import Component, Origin
 from vaultloop.model.conversation import AgentDefaults
 from vaultloop.model.errors import VaultloopError
+from vaultloop.model.policy import Audience
 from vaultloop.overview import crons_text, status_text
 from vaultloop.reconcile import planner
 from vaultloop.reconcile.loop import Reconciler, Report
@@ -192,7 +193,7 @@ async def _conversations(ground: _Ground) -> AsyncIterator[_Conversations]:
     settings, clock, database = ground.settings, ground.clock, ground.database
     scopes, rules, console = ScopeComponent(settings.owners), RuleComponent(), ConsoleChannel()
     launcher, origins = DirectLauncher(), dict[str, Origin]()
-    ground.book.record_sandbox(launcher.confinement)
+    ground.book.record_sandbox(launcher.confinement(Audience.OWNER))
 
     def on_published() -> None:
         ground.pusher.ring()

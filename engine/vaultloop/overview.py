@@ -167,7 +167,7 @@ def _session(record: TurnRecord) -> dict[str, Any]:
         "commit": record.commit,
         "model": record.model,
         "cost_usd": record.cost_usd,
-        "confinement": "UNCONFINED",
+        "confinement": str(record.confinement) if record.confinement else None,
     }
 
 

@@ -10,6 +10,7 @@ from support.installation import Installation
 from support.notes import OWNER, cron, note
 from support.running import engine_settings
 from vaultloop.model.conversation import Outcome, Trigger, Turn
+from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory
 from vaultloop.state.slots import SlotStore
@@ -49,7 +50,7 @@ def _past(slots: SlotStore, turns: Turns) -> None:
         turn = Turn(session, f"cron/digest/{day}", "cron/digest", "owner", Trigger("cron", "digest"), "Go.")
         slots.reserve("digest", f"2026-11-{day}T07:00", turn)
     turns.end("session-a", Outcome.FAILED, NOON, "It broke.\nThen it burnt.")
-    turns.begin("session-b", policy="p", base="b", view="v", now=NOON)
+    turns.begin("session-b", Confinement.FENCED, policy="p", base="b", view="v", now=NOON)
     turns.retry("session-b", "Overloaded.", NOON + timedelta(minutes=2))
 
 

@@ -26,7 +26,7 @@ def python(program: str) -> Sequence[str]:
 
 
 def test_it_says_that_nothing_is_confined() -> None:
-    assert DirectLauncher().confinement is Confinement.UNCONFINED
+    assert DirectLauncher().confinement(Audience.OWNER) is Confinement.UNCONFINED
 
 
 @asynchronous

@@ -15,6 +15,7 @@ from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
 from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Turn
 from vaultloop.model.errors import Retry
+from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.turns import TurnRecord, Turns, TurnState
@@ -352,7 +353,9 @@ class Crashed:
             views = Views(self._desk.state)
             view = await engine.sync.git(lambda: views.lease(repository.files(head), OWNER))
             (view.folder / "Inbox.md").write_text("written before the crash")
-            turns.begin(turn.id, policy=OWNER.id, base=view.revision, view=str(view.home), now=NOW)
+            turns.begin(
+                turn.id, Confinement.FENCED, policy=OWNER.id, base=view.revision, view=str(view.home), now=NOW
+            )
             if acted:
                 turns.mark_acted(turn.id)
             if until is not TurnState.RUNNING:

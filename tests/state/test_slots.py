@@ -7,6 +7,7 @@ import pytest
 
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.conversation import Outcome, Reply, Trigger, Turn, new_turn_id
+from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.outbox import Outbox
 from vaultloop.state.slots import PastSlot, SlotStore
@@ -137,11 +138,11 @@ def test_a_run_that_waits_for_its_next_try_says_until_when(database: Database, s
     waiting, later = turn("a"), NOON + timedelta(minutes=2)
     slots.reserve("u1", "a", waiting)
     turns = Turns(database)
-    turns.begin(waiting.id, policy="p", base="b", view="v", now=NOON)
+    turns.begin(waiting.id, Confinement.FENCED, policy="p", base="b", view="v", now=NOON)
     turns.retry(waiting.id, "Overloaded.", later)
     (past,) = slots.past("u1")
     assert (past.outcome, past.attempts, past.not_before) == (None, 2, later)
-    turns.begin(waiting.id, policy="p", base="b", view="v", now=later)
+    turns.begin(waiting.id, Confinement.FENCED, policy="p", base="b", view="v", now=later)
     assert slots.past("u1")[0].not_before is None
 
 

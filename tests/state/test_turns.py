@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vaultloop.model.conversation import Limits, Outcome, SendWhen, Trigger, Turn
+from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.turns import Turns, TurnState, insert_turn
 
@@ -76,7 +77,7 @@ def test_a_turn_joins_the_transaction_of_a_caller(database: Database, turns: Tur
 
 def test_each_step_is_recorded(turns: Turns) -> None:
     turns.add(turn(), NOW)
-    turns.begin("id-a", policy="p", base="b", view="/v", now=NOW)
+    turns.begin("id-a", Confinement.FENCED, policy="p", base="b", view="/v", now=NOW)
     turns.mark_acted("id-a")
     turns.account("id-a", model="m", cost_usd=0.25)
     turns.answer("id-a", "the reply")
@@ -110,7 +111,7 @@ def test_an_ended_turn_never_moves_again(turns: Turns) -> None:
 
 def test_a_requeued_turn_is_as_new(turns: Turns) -> None:
     turns.add(turn(), NOW)
-    turns.begin("id-a", policy="p", base="b", view="/v", now=NOW)
+    turns.begin("id-a", Confinement.FENCED, policy="p", base="b", view="/v", now=NOW)
     turns.requeue("id-a")
     record = turns.get("id-a")
     assert record is not None
@@ -152,7 +153,7 @@ def test_each_recipient_may_retry_what_did_not_end_well(turns: Turns) -> None:
 
 def test_a_turn_that_is_tried_again_waits_in_the_queue_with_the_reason(turns: Turns) -> None:
     turns.add(turn(), NOW)
-    turns.begin("id-a", policy="p", base="b", view="/v", now=NOW)
+    turns.begin("id-a", Confinement.FENCED, policy="p", base="b", view="/v", now=NOW)
     turns.mark_acted("id-a")
     turns.account("id-a", model="m", cost_usd=0.25)
     turns.retry("id-a", "The model was busy.", NOW + timedelta(minutes=1))
@@ -160,7 +161,7 @@ def test_a_turn_that_is_tried_again_waits_in_the_queue_with_the_reason(turns: Tu
     assert (record.state, record.attempt, record.detail) == (TurnState.QUEUED, 2, "The model was busy.")
     assert record.not_before == NOW + timedelta(minutes=1)
     assert (record.view, record.acted) == (None, False)
-    turns.begin("id-a", policy="p", base="b", view="/w", now=NOW)
+    turns.begin("id-a", Confinement.FENCED, policy="p", base="b", view="/w", now=NOW)
     turns.account("id-a", model="m", cost_usd=0.5)
     (record,) = turns.unfinished()
     assert (record.attempt, record.not_before, record.cost_usd) == (2, None, 0.75)

@@ -145,6 +145,9 @@ class ScriptedRunner:
         self.spawned: asyncio.Queue[ScriptedRun] = asyncio.Queue()
         self.running = 0
 
+    def models(self, _: Policy) -> tuple[str, ...]:
+        return ()
+
     @asynccontextmanager
     async def spawn(self, task: Task, cell: Cell) -> AsyncIterator[Run]:
         run = ScriptedRun(task, cell, self.interrupted)
@@ -218,7 +221,7 @@ class Desk:
                 contributors=[],
                 origins=self.origins,
                 runner=self.runner,
-                confinement=DirectLauncher.confinement,
+                confinement=DirectLauncher().confinement,
                 clock=self.clock,
                 on_published=self.rung.set,
                 on_owed=lambda: None,

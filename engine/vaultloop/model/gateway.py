@@ -45,7 +45,7 @@ class Grant:
     policy: Policy
     trigger: Trigger
     models: tuple[str, ...] = ()
-    allowance: Allowance = Allowance()
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(frozen=True, slots=True)

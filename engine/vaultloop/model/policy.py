@@ -102,25 +102,37 @@ _GOVERNING_NAMES = frozenset({"claude.md", "claude.local.md", "agents.md"}) | _C
 PROTECTED = ("agent", "templates", "**/.*", *(f"**/{name}" for name in sorted(_GOVERNING_NAMES)))
 
 
+# What no screen shows: letters without a width, marks of direction, fillers (Unicode's default ignorables).
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+# Where Obsidian keeps templates unless its settings name another folder.
+TEMPLATES = "Templates"
+
+
 def folded(path: str) -> str:
     """A path as comparisons that protect see it: after NFKC and case folding, without invisible letters.
 
     Look-alikes (`Agent/`, full-width letters, soft hyphens) are the same path then.
     """
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
-    return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", plain)
+    # Letters that an invisible one kept apart come together now.
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", plain))
 
 
-def is_protected(path: str, template_folders: tuple[str, ...] = ("Templates",)) -> bool:
+def is_protected(path: str, template_folders: tuple[str, ...] = (TEMPLATES,)) -> bool:
     """Whether `path` governs the agent itself: an agent may change it only with an owner's consent.
 
     `agent/` at the root; CLAUDE.md, CLAUDE.local.md, AGENTS.md and CI files at any depth; every component
-    that begins with a dot; Obsidian's template folders.
+    that begins with a dot; Obsidian's template folders, or single notes that are templates.
     """
-    parts = folded(path).split("/")
-    if parts[0].strip() == "agent" or any(part.strip().startswith(".") for part in parts):
+    # Some file systems take blanks and dots at the end of a name for nothing.
+    parts = [part.strip().rstrip(". ") or part for part in folded(path).split("/")]
+    if parts[0] == "agent" or any(part.startswith(".") for part in parts):
         return True
-    if parts[-1].strip() in _GOVERNING_NAMES:
+    if parts[-1] in _GOVERNING_NAMES:
         return True
     plain = "/".join(parts)
-    return any(plain == t or plain.startswith(t + "/") for t in map(folded, template_folders))
+    return any(plain == t or plain.startswith(t + "/") for t in map(folded, template_folders) if t)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse
 from vaultloop.model.errors import Stalled
+from vaultloop.model.policy import Policy
 
 # A reply is for people; what is longer is cut rather than kept in memory.
 LONGEST_REPLY = 256 * 1024
@@ -25,6 +26,10 @@ class CommandRunner:
     name = "command"
     # Nobody knows what it does while it runs: it counts as having acted from its start on.
     reports_tool_use = False
+
+    def models(self, _: Policy) -> tuple[str, ...]:
+        """Whatever it talks to, it is no model of ours."""
+        return ()
 
     def __init__(self, launcher: CellLauncher, command: str) -> None:
         self._launcher = launcher

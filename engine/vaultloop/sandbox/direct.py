@@ -9,6 +9,7 @@ from vaultloop.aio.process import Patience, Process, running
 from vaultloop.aio.supervise import to_the_end
 from vaultloop.model.cell import Cell, Child
 from vaultloop.model.errors import Stalled
+from vaultloop.model.policy import Audience
 from vaultloop.model.status import Confinement
 
 # How much of standard error is kept for a message: its end says what went wrong.
@@ -26,7 +27,9 @@ PATIENCE = Patience(interrupt=0.2, terminate=0.15)
 class DirectLauncher:
     """Starts programs as plain children of the engine: UNCONFINED."""
 
-    confinement = Confinement.UNCONFINED
+    def confinement(self, _: Audience) -> Confinement:
+        """Nothing."""
+        return Confinement.UNCONFINED
 
     @asynccontextmanager
     async def launch(self, command: Sequence[str], cell: Cell) -> AsyncIterator[Child]:

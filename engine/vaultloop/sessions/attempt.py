@@ -2,17 +2,19 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vaultloop.aio.clock import sleep
 from vaultloop.aio.failpoint import Failpoint, reached
+from vaultloop.aio.supervise import to_the_end
 from vaultloop.model.cell import Cell, Result, Run, Runner, Task, Transcript
 from vaultloop.model.conversation import Limits, Outcome, Turn
-from vaultloop.model.errors import Stalled
+from vaultloop.model.errors import Retry, Stalled
+from vaultloop.model.gateway import Allowance, Grant, OpenDoor
 from vaultloop.model.policy import Policy
 from vaultloop.sessions import transcript
 from vaultloop.sessions.services import Services, SessionLog
@@ -34,6 +36,8 @@ class Brief:
         policy: the scope's, within the limits of the turn.
         policy_id: of the scope's own policy: under the same one a conversation goes on.
         prompt, instructions: what it is asked, and what every session of the scope is told.
+        allowance: what all sessions together may cost.
+        mounts: the operator's folders that it may read, by name.
         goes_on: whether the conversation goes on with the next message.
         resume: the transcript that it goes on from, in the engine's keeping.
     """
@@ -44,6 +48,8 @@ class Brief:
     view: View
     prompt: str
     instructions: str
+    allowance: Allowance = field(default_factory=Allowance)
+    mounts: Mapping[str, Path] = field(default_factory=dict)
     goes_on: bool = False
     resume: Transcript | None = None
 
@@ -55,6 +61,7 @@ class Attempt:
         acted: the agent may have changed the world, also where that could not be written down.
         transcript: what the next message goes on from, in the engine's keeping; nothing refers to it yet.
         forgets: it has an answer, but its transcript cannot be kept: the conversation starts afresh.
+        refused: why the gateway refused it something for lack of money; empty if it did not.
     """
 
     def __init__(
@@ -68,6 +75,8 @@ class Attempt:
         self.acted = False
         self.transcript: Transcript | None = None
         self.forgets = False
+        self.refused = ""
+        self._metered = False
 
     async def ending(self) -> Result | Outcome:
         """Run the agent; what it answered, or how it was ended."""
@@ -84,26 +93,54 @@ class Attempt:
         if not self._runner.reports_tool_use:
             # Before the start: once it runs, nobody can tell any more what it did.
             self._note_that_it_acted()
-        brief = self._brief
         try:
-            with _cell(self._services, brief.view, brief.policy) as cell:
-                task = Task(
-                    session=brief.turn.id,
-                    prompt=brief.prompt,
-                    instructions=brief.instructions,
-                    resume=await self._put_in(resume, cell) if resume else None,
-                    keep_transcript=brief.goes_on,
-                )
-                async with self._runner.spawn(task, cell) as run:
-                    reached(Failpoint.PROCESS_SPAWNED)
-                    self._log.debug("runs as process %d", run.pid)
-                    ending = await self._attend(run)
-                if isinstance(ending, Result):
-                    await self._take_transcript(ending, cell)
+            with _cell(self._services, self._brief) as cell:
+                async with self._through_door(cell) as equipped:
+                    return await self._run_in(equipped, resume)
         except Stalled as error:
             # The program, its key or its settings: only a human makes the next try better.
             return Result(ok=False, text=str(error), retryable=False)
+        except Retry as error:
+            return Result(ok=False, text=str(error))
+
+    async def _run_in(self, cell: Cell, resume: Transcript | None) -> Result | Outcome:
+        brief = self._brief
+        task = Task(
+            session=brief.turn.id,
+            prompt=brief.prompt,
+            instructions=brief.instructions,
+            resume=await self._put_in(resume, cell) if resume else None,
+            keep_transcript=brief.goes_on,
+        )
+        async with self._runner.spawn(task, cell) as run:
+            reached(Failpoint.PROCESS_SPAWNED)
+            self._log.debug("runs as process %d", run.pid)
+            ending = await self._attend(run)
+        if isinstance(ending, Result):
+            await self._take_transcript(ending, cell)
         return ending
+
+    @asynccontextmanager
+    async def _through_door(self, cell: Cell) -> AsyncIterator[Cell]:
+        """The cell with a door to the gateway, if it has any use for one; at the end it is charged."""
+        brief, doors, models = self._brief, self._services.doors, self._runner.models(self._brief.policy)
+        if doors is None or not (models or brief.policy.hosts):
+            yield cell
+            return
+        turn = brief.turn
+        grant = Grant(turn.id, brief.policy, turn.trigger, models, brief.allowance)
+        async with doors.opened(grant) as opened:
+            self._metered = True
+            try:
+                yield replace(cell, door=opened.door)
+            finally:
+                # Also of a run that was killed: the gateway has read its streams to their end.
+                await to_the_end(self._charge(opened, models))
+
+    async def _charge(self, opened: OpenDoor, models: Sequence[str]) -> None:
+        bill = await opened.bill()
+        self.refused = bill.refused
+        self._services.turns.account(self._brief.turn.id, model=next(iter(models), ""), cost_usd=bill.usd)
 
     async def _put_in(self, resume: Transcript, cell: Cell) -> Transcript | None:
         try:
@@ -151,7 +188,9 @@ class Attempt:
             if not use.reads_only:
                 self._note_that_it_acted()
         result = await run.result()
-        self._services.turns.account(self._brief.turn.id, model=result.model, cost_usd=result.cost_usd)
+        # Where there is a gateway, its bill counts: what a program says of its cost is its own word.
+        cost = 0.0 if self._metered else result.cost_usd
+        self._services.turns.account(self._brief.turn.id, model=result.model, cost_usd=cost)
         return result
 
     def _note_that_it_acted(self) -> None:
@@ -168,7 +207,7 @@ def within(policy: Policy, limits: Limits, spent_usd: float = 0.0) -> Policy:
 
 
 @contextmanager
-def _cell(services: Services, view: View, policy: Policy) -> Iterator[Cell]:
+def _cell(services: Services, brief: Brief) -> Iterator[Cell]:
     """A home and a scratch folder that nothing else ever uses, and next to nothing of our environment."""
     place: Path = services.cells / secrets.token_urlsafe(18)
     home, scratch = place / "home", place / "tmp"
@@ -177,6 +216,6 @@ def _cell(services: Services, view: View, policy: Policy) -> Iterator[Cell]:
     inherited = {name: services.environment[name] for name in INHERITED if name in services.environment}
     environment = {"LANG": "C.UTF-8", **inherited, "HOME": str(home), "TMPDIR": str(scratch)}
     try:
-        yield Cell(view.folder, home, scratch, environment, policy)
+        yield Cell(brief.view.folder, home, scratch, environment, brief.policy, mounts=brief.mounts)
     finally:
         clear_away(place)

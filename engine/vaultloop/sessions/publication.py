@@ -157,7 +157,7 @@ async def restore(session: str, services: Services) -> str:
             cure="`vaultloop sessions` lists sessions; what they wrote is kept for a week.",
         )
     policy = services.guard.policy(record.turn.scope)
-    log = SessionLog(logging.getLogger(__name__), {"session": session, "confinement": services.confinement})
+    log = SessionLog.of(session, logging.getLogger(__name__))
     published = await Publication(record, services, log).publish(view, policy)
     if published.warning and not published.arrived:
         raise Stalled(published.warning, cure="\n\nIt is still kept.")

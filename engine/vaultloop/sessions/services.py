@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Coroutine, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from vaultloop.aio.census import kill_housed
 from vaultloop.aio.clock import Clock
 from vaultloop.model.cell import Runner
 from vaultloop.model.component import Contributor, Guard, Origin
 from vaultloop.model.conversation import AgentDefaults
+from vaultloop.model.gateway import Doors
+from vaultloop.model.policy import Audience
 from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Inbox
@@ -37,11 +39,17 @@ AUTHOR = Identity("Vaultloop", "vaultloop@localhost")
 
 
 class SessionLog(logging.LoggerAdapter[logging.Logger]):
-    """Every line of a session names it, and says so when nothing holds its process in."""
+    """Every line of a session names it, and says so when less than the whole fence holds its process in."""
+
+    @classmethod
+    def of(cls, session: str, logger: logging.Logger, confinement: Confinement | None = None) -> Self:
+        """The log of a session; `confinement` is None where no process of it runs."""
+        return cls(logger, {"session": session, "confinement": confinement})
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         extra = dict(self.extra or {})
-        mark = "UNCONFINED " if extra["confinement"] == Confinement.UNCONFINED else ""
+        weaker = extra["confinement"] in (Confinement.UNCONFINED, Confinement.DEGRADED)
+        mark = f"{str(extra['confinement']).upper()} " if weaker else ""
         return f"{mark}session {extra['session']}: {msg}", {**kwargs, "extra": extra}
 
 
@@ -54,6 +62,9 @@ class Services:
         author: in whose name the engine commits for a session; who it really was, its signature says.
         origins: who declared the work of turns, by the kind of their trigger; none for messages.
         runner: the agent program that the defaults note chose.
+        confinement: what holds sessions of a class in; raises Stalled where they may not run here.
+        doors: to the gateway; without it no session reaches any address.
+        mounts: the operator's folders, by the names that notes use.
         on_published: rings the bell of the state flow; called after a commit came onto the branch.
         on_owed: there is a new reply in the outbox.
         environment: of the engine; next to nothing of it reaches a session.
@@ -68,7 +79,9 @@ class Services:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     contributors: Sequence[Contributor]
     runner: Callable[[AgentDefaults], Runner]
-    confinement: Confinement
+    confinement: Callable[[Audience], Confinement]
+    doors: Doors | None = None
+    mounts: Mapping[str, Path] = field(default_factory=dict)
     clock: Clock
     on_published: Callable[[], None]
     on_owed: Callable[[], None]

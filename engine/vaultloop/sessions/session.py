@@ -19,6 +19,7 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.cell import Result
 from vaultloop.model.conversation import AgentDefaults, Outcome, Reply
 from vaultloop.model.errors import Denied, Late, Stalled, VaultloopError
+from vaultloop.model.gateway import Allowance
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions import placeholders, report
 from vaultloop.sessions.attempt import Attempt, Brief, within
@@ -45,8 +46,7 @@ class Session:
         self._stop: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         # It knows of a tool that was used even if that could not be written down.
         self._attempt: Attempt | None = None
-        extra = {"session": turn_id, "confinement": services.confinement}
-        self._log = SessionLog(logging.getLogger(__name__), extra)
+        self._log = SessionLog.of(turn_id, logging.getLogger(__name__))
 
     def stop(self, outcome: Outcome) -> None:
         """End it with `outcome` unless its agent has answered already."""
@@ -109,12 +109,16 @@ class Session:
         except Denied as error:
             self._end(Outcome.REFUSED, str(error), str(error), to_others="")
             return
+        confinement = self._services.confinement(policy.audience)
+        self._log = SessionLog.of(self._id, logging.getLogger(__name__), confinement)
         # Before the view is made, which takes the shorter the less changed: turns begin in their order.
         now = self._services.clock.now()
         brief = await self._briefed(policy)
         view = brief.view
         reached(Failpoint.VIEW_LEASED)
-        self._turns.begin(self._id, policy=policy.id, base=view.revision, view=str(view.home), now=now)
+        self._turns.begin(
+            *(self._id, confinement), policy=policy.id, base=view.revision, view=str(view.home), now=now
+        )
         reached(Failpoint.SESSION_STARTED)
         self._log.info("started for %s under scope %s", self._record.turn.trigger, policy.scope)
         runner = self._services.runner(self._defaults)
@@ -203,6 +207,11 @@ class Session:
             view=view,
             prompt=prompt,
             instructions=report.joined(told, report.silence(turn)),
+            allowance=Allowance(
+                self._defaults.budget_usd_per_day,
+                self._defaults.budget_usd_per_month,
+                self._defaults.timezone,
+            ),
             goes_on=goes_on,
             resume=services.transcripts.find(turn.conversation, policy.id) if goes_on else None,
         )
@@ -292,6 +301,10 @@ class Session:
         reached(Failpoint.OUTCOME_RECORDED)
         self._log.info("ended: %s", outcome)
         self._services.on_owed()
+
+
+def _allowance(defaults: AgentDefaults) -> Allowance:
+    return Allowance(defaults.budget_usd_per_day, defaults.budget_usd_per_month, defaults.timezone)
 
 
 def _can_pay(record: TurnRecord, policy: Policy) -> bool:

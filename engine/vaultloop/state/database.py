@@ -109,6 +109,9 @@ MIGRATIONS = (
     """
     ALTER TABLE slots ADD COLUMN detail TEXT; -- why a slot has no turn, a sentence
     """,
+    """
+    ALTER TABLE turns ADD COLUMN confinement TEXT; -- what held its agent in
+    """,
 )
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from vaultloop.model.conversation import Address, Limits, Outcome, SendWhen, Trigger, Turn
+from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 
 
@@ -42,6 +43,7 @@ class TurnRecord:
         detail: why it ended as it did or what its answer should add, for people.
         attempt: which try it is, from 1 on.
         not_before: while it is queued for another try: when that may start.
+        confinement: what held its agent in; None before one was started.
     """
 
     turn: Turn
@@ -61,6 +63,7 @@ class TurnRecord:
     detail: str
     attempt: int
     not_before: datetime | None
+    confinement: Confinement | None = None
 
     @property
     def id(self) -> str:
@@ -172,12 +175,14 @@ class Turns:
             number += 1
         return f"{first}#{number}"
 
-    def begin(self, turn_id: str, *, policy: str, base: str, view: str, now: datetime) -> None:
-        """A session works on it, in `view`."""
+    def begin(
+        self, turn_id: str, confinement: Confinement, *, policy: str, base: str, view: str, now: datetime
+    ) -> None:
+        """A session works on it, in `view`, held in by `confinement`."""
         self._change(
             "state = 'running', policy = ?, base = ?, view = ?, acted = 0, started_at = ?, not_before = NULL,"
-            " detail = NULL",
-            *(policy, base, view, now.isoformat()),
+            " detail = NULL, confinement = ?",
+            *(policy, base, view, now.isoformat(), confinement),
             turn_id=turn_id,
         )
 
@@ -274,6 +279,7 @@ def _record(row: sqlite3.Row) -> TurnRecord:
         detail=row["detail"] or "",
         attempt=row["attempt"],
         not_before=_time(row["not_before"]),
+        confinement=Confinement(row["confinement"]) if row["confinement"] else None,
     )
 
 

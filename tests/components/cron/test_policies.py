@@ -14,6 +14,7 @@ from vaultloop.model.change import Action, Change
 from vaultloop.model.conversation import Limits, Outcome, SendWhen, Turn
 from vaultloop.model.errors import Denied, Late, VaultloopError
 from vaultloop.model.resource import Ref
+from vaultloop.model.status import Confinement
 
 MINUTE = timedelta(minutes=1)
 FULL: dict[str, Any] = {
@@ -140,7 +141,7 @@ async def test_a_run_that_waits_for_its_next_try_has_not_ended_for_overlap_skip(
         await world.pass_time(HOUR)
         (record,) = world.sessions.turns.recent()
         turns, now = world.sessions.turns, world.clock.now()
-        turns.begin(record.id, policy="p", base="b", view="v", now=now)
+        turns.begin(record.id, Confinement.FENCED, policy="p", base="b", view="v", now=now)
         turns.retry(record.id, "The API is overloaded.", now + 2 * HOUR)
         await world.pass_time(HOUR)
     assert world.entries() == {"2026-11-22T07:00Z": None, "2026-11-22T08:00Z": Outcome.SKIPPED}

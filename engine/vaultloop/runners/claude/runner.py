@@ -16,6 +16,7 @@ from typing import Any
 
 from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse, Transcript
 from vaultloop.model.errors import Stalled
+from vaultloop.model.policy import Policy
 from vaultloop.runners.claude import flags, lines, transcript, version
 from vaultloop.runners.claude.flags import DEFAULT_MODEL
 from vaultloop.runners.claude.program import ClaudeProgram
@@ -87,6 +88,10 @@ class ClaudeRunner:
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
+
+    def models(self, policy: Policy) -> tuple[str, ...]:
+        """The one that its command line names."""
+        return (policy.model or self._default_model,)
 
     async def shortcomings(self, environment: Mapping[str, str]) -> list[str]:
         """What would keep a session from running, or what the owner should know of this CLI: sentences.
