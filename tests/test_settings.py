@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vaultloop.model.policy import Audience
 from vaultloop.settings import InvalidSettings, load
 
 
@@ -144,5 +145,35 @@ def test_a_password_is_never_printed(tmp_path: Path) -> None:
     assert "hunter2" not in repr(load(environment=environment))
     config = write(tmp_path / "x.toml", 'folder = "v"\ngit-password = ["hunter2"]')
     with pytest.raises(InvalidSettings) as caught:
+        load(config=config, environment={})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_only_the_owner_and_crons_may_run_with_less_than_the_whole_fence(tmp_path: Path) -> None:
+    environment = {"VAULTLOOP_FOLDER": "v", "VAULTLOOP_DEGRADED": "owner, cron"}
+    assert load(environment=environment).degraded == (Audience.OWNER, Audience.CRON)
+    assert load(environment={"VAULTLOOP_FOLDER": "v"}).degraded == ()
+    for others in ("group", "public", "owner,public"):
+        with pytest.raises(InvalidSettings, match="VAULTLOOP_DEGRADED: only owner and cron"):
+            load(environment={**environment, "VAULTLOOP_DEGRADED": others})
+    config = write(tmp_path / "x.toml", 'folder = "v"\ndegraded = ["owner"]')
+    assert load(config=config, environment={}).degraded == (Audience.OWNER,)
+
+
+def test_mounts_and_programs_of_a_file_are_taken_from_its_folder(tmp_path: Path) -> None:
+    config = write(
+        tmp_path / "x.toml", 'folder = "v"\nprograms = ["agent"]\n[mounts]\nfinance = "db"\ntax = "/srv/tax"'
+    )
+    settings = load(config=config, environment={})
+    assert settings.programs == (tmp_path / "agent",)
+    assert settings.mounts == {"finance": tmp_path / "db", "tax": Path("/srv/tax")}
+
+
+def test_a_secret_is_bound_to_hosts_and_commands_and_to_nothing_else(tmp_path: Path) -> None:
+    config = write(tmp_path / "x.toml", 'folder = "v"\n[secrets.TOKEN]\nhosts = ["api.example.org"]')
+    binding = load(config=config, environment={}).secrets["TOKEN"]
+    assert (binding.hosts, binding.commands) == (("api.example.org",), ())
+    config = write(tmp_path / "y.toml", 'folder = "v"\n[secrets.TOKEN]\nvalue = "hunter2"')
+    with pytest.raises(InvalidSettings, match="secrets") as caught:
         load(config=config, environment={})
     assert "hunter2" not in str(caught.value)

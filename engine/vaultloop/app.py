@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from vaultloop.admission import SelfEdit
 from vaultloop.aio import rpc
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import Clock, SystemClock
@@ -25,31 +26,40 @@ from vaultloop.components.cron.component import CronComponent
 from vaultloop.components.defaults.component import DefaultsComponent
 from vaultloop.components.rule.component import RuleComponent
 from vaultloop.components.scope.component import ScopeComponent
-from vaultloop.control import Control
+from vaultloop.control import BY_CLI, Control
+from vaultloop.gateway.client import Gateway
+from vaultloop.gateway.keys import Keys
+from vaultloop.gateway.secrets import Secrets
 from vaultloop.model.change import Plan
 from vaultloop.model.component import Component, Origin
 from vaultloop.model.conversation import AgentDefaults
 from vaultloop.model.errors import VaultloopError
-from vaultloop.model.policy import Audience
+from vaultloop.model.resource import Known
 from vaultloop.overview import crons_text, status_text
 from vaultloop.reconcile import planner
 from vaultloop.reconcile.loop import Reconciler, Report
+from vaultloop.runners.claude.flags import Credential
 from vaultloop.runners.claude.runner import ClaudeRunner
 from vaultloop.runners.command import CommandRunner
 from vaultloop.runners.readiness import Readiness
-from vaultloop.sandbox.direct import DirectLauncher
+from vaultloop.sandbox.launcher import FencedLauncher
+from vaultloop.sandbox.probe import probe
+from vaultloop.sessions.approvals import Approvals
 from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.sessions.services import Services
 from vaultloop.settings import Settings
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory, alone_on
 from vaultloop.state.inbox import Inbox
+from vaultloop.state.proposals import Proposals
+from vaultloop.state.purse import LedgerPurse
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.status_book import StatusBook
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
 from vaultloop.vault.loader import KnownNote, Loader
 from vaultloop.vault.lookout import Lookout
+from vaultloop.vault.note_paths import notes_in
 from vaultloop.vault.poller import Poller
 from vaultloop.vault.pusher import Pusher
 from vaultloop.vault.remote import Credentials
@@ -95,7 +105,8 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
     """
     async with (
         _ground(settings, clock) as ground,
-        _conversations(ground) as talk,
+        _fence(ground) as fence,
+        _conversations(ground, fence) as talk,
         _declared(ground, talk) as declared,
         _watching(ground) as watcher,
     ):
@@ -188,12 +199,38 @@ class _Conversations:
     dispatcher: Dispatcher
 
 
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    """What sessions are held in by: the cell, and the one door out of it."""
+
+    launcher: FencedLauncher
+    gateway: Gateway
+
+
 @asynccontextmanager
-async def _conversations(ground: _Ground) -> AsyncIterator[_Conversations]:
+async def _fence(ground: _Ground) -> AsyncIterator[_Fence]:
+    settings = ground.settings
+    found = await asyncio.to_thread(probe)
+    ground.book.record_sandbox(found.outcomes(settings.degraded))
+    private = [path for path in (settings.state, settings.folder, settings.secrets_dir) if path is not None]
+
+    def keys() -> Keys:
+        secrets = Secrets.read(settings.secrets, os.environ, settings.secrets_dir)
+        return Keys(settings.api_key, settings.oauth_token, settings.anthropic_base_url, secrets)
+
+    async with (
+        FencedLauncher(found, settings.degraded, settings.programs, private=private) as launcher,
+        Gateway.kept(settings.state, keys, ground.clock) as gateway,
+    ):
+        yield _Fence(launcher, gateway)
+
+
+@asynccontextmanager
+async def _conversations(ground: _Ground, fence: _Fence) -> AsyncIterator[_Conversations]:
     settings, clock, database = ground.settings, ground.clock, ground.database
-    scopes, rules, console = ScopeComponent(settings.owners), RuleComponent(), ConsoleChannel()
-    launcher, origins = DirectLauncher(), dict[str, Origin]()
-    ground.book.record_sandbox(launcher.confinement(Audience.OWNER))
+    launcher, origins = fence.launcher, dict[str, Origin]()
+    scopes = ScopeComponent(settings.owners, launcher.confinement)
+    rules, console = RuleComponent(), ConsoleChannel()
 
     def on_published() -> None:
         ground.pusher.ring()
@@ -210,6 +247,10 @@ async def _conversations(ground: _Ground) -> AsyncIterator[_Conversations]:
         contributors=[rules],
         runner=(runner := _runners(settings, launcher)),
         confinement=launcher.confinement,
+        doors=fence.gateway,
+        mounts=settings.mounts,
+        purse=LedgerPurse(settings.state),
+        admission=SelfEdit(settings.owners),
         clock=clock,
         on_published=on_published,
         on_owed=lambda: None,
@@ -281,6 +322,8 @@ def _reconciler(
         if report.revision is not None and not ready.is_set():
             talk.dispatcher.begin()
             ready.set()
+        if report.plan is not None and report.plan.changes:
+            talk.dispatcher.reconsider()
         if ground.settings.remote is not None and report.revision is not None:
             ground.pusher.ring_unless_pushed()
 
@@ -293,6 +336,7 @@ def _reconciler(
         clock=ground.clock,
         bell=ground.bell,
         on_report=on_report,
+        owners=ground.settings.owners,
     )
 
 
@@ -335,8 +379,28 @@ async def plan_offline(settings: Settings) -> Plan:
             defaults = [good for good in last_good if good.ref.kind == "defaults"]
             loader.recall(KnownNote(good.path, good.blob, good.text) for good in defaults)
             snapshot = await sync.git(loader.load, files)
+            known = Known(await sync.git(notes_in, files), settings.owners)
         desired = planner.desire(snapshot, last_good, KINDS)
-        return planner.plan(desired, planner.as_applied(last_good, desired, KINDS), snapshot, KINDS)
+        return planner.plan(desired, planner.as_applied(last_good, desired, KINDS), snapshot, KINDS, known)
+
+
+async def rule_offline(settings: Settings, number: int, commit: str | None) -> str:
+    """The owner approves a proposal that was shown as `commit`, or denies it (None), where no engine runs.
+
+    Raises:
+        Busy: another process acts on the state directory.
+        Stalled: it cannot be done; with the cure.
+    """
+    state = StateDirectory(settings.state)
+    with state.locked(), Database(state.database) as database:
+        async with _sync(settings, SystemClock(), Effort()) as sync:
+            await sync.look()
+            approvals = Approvals(Proposals(database), sync, SystemClock(), lambda: None)
+            if commit is None:
+                return approvals.deny(number, BY_CLI)
+            said = await approvals.approve(number, commit, BY_CLI)
+            await sync.push()
+            return said
 
 
 async def _newest(settings: Settings, sync: Sync) -> Files:
@@ -372,14 +436,16 @@ def _sync(settings: Settings, clock: Clock, effort: Effort) -> Sync:
 
 
 def _runners(
-    settings: Settings, launcher: DirectLauncher
+    settings: Settings, launcher: FencedLauncher
 ) -> Callable[[AgentDefaults], ClaudeRunner | CommandRunner]:
-    equipment = {"ANTHROPIC_BASE_URL": settings.anthropic_base_url, "ANTHROPIC_API_KEY": settings.api_key}
-    given = {name: value for name, value in equipment.items() if value}
+    # Which kind of credential there is; the credential itself goes to the gateway alone.
+    credential = Credential.API_KEY if settings.api_key else None
+    if credential is None and settings.oauth_token:
+        credential = Credential.OAUTH_TOKEN
 
     def chosen(defaults: AgentDefaults) -> ClaudeRunner | CommandRunner:
         if defaults.runner == "claude":
-            return ClaudeRunner(launcher, program=settings.claude, environment=given)
+            return ClaudeRunner(launcher, settings.claude, credential)
         return CommandRunner(launcher, defaults.command)
 
     return chosen

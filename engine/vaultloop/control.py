@@ -21,6 +21,9 @@ from vaultloop.state.status_book import StatusBook
 # ctrl-Z must not keep replies from the others.
 TERMINAL_PATIENCE = 5.0
 
+# Whose act it is that the command line brings: who may use the engine's socket is its owner.
+BY_CLI = "owner (cli)"
+
 
 class Control:
     """The methods, by name; each answers what `docs/architecture.md` calls the command line's questions."""
@@ -55,6 +58,8 @@ class Control:
             "confirm": self._confirm,
             "run": self._run,
             "restore": self._restore,
+            "approve": self._approve,
+            "deny": self._deny,
             "listen": self._listen,
             "say": self._say,
         }
@@ -88,6 +93,13 @@ class Control:
 
     async def _restore(self, _: Peer, params: JsonObject) -> Any:
         return {"ok": True, "message": await self._dispatcher.restore(_text(params, "session"))}
+
+    async def _approve(self, _: Peer, params: JsonObject) -> Any:
+        approvals, commit = self._dispatcher.approvals, _text(params, "commit")
+        return {"message": await approvals.approve(_number(params, "proposal"), commit, BY_CLI)}
+
+    async def _deny(self, _: Peer, params: JsonObject) -> Any:
+        return {"message": self._dispatcher.approvals.deny(_number(params, "proposal"), BY_CLI)}
 
     async def _listen(self, peer: Peer, params: JsonObject) -> Any:
         """Show the replies of one chat at this terminal until it goes away."""
@@ -140,6 +152,13 @@ def _explained(method: Handler) -> Handler:
             raise RpcError(REFUSED, str(error)) from error
 
     return answered
+
+
+def _number(params: JsonObject, name: str) -> int:
+    value = params.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RpcError(INVALID_PARAMS, f"{name} is missing, or not a number")
+    return value
 
 
 def _text(params: JsonObject, name: str) -> str:

@@ -4,6 +4,7 @@ Reads only, so it answers whether the engine runs or not. The shapes are a contr
 added, none changed.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,11 @@ from vaultloop.components import KINDS
 from vaultloop.components.cron.job import KINDS_OF_JOBS, Job, ReminderJob, jobs_of
 from vaultloop.model.conversation import Outcome
 from vaultloop.model.resource import Ref
+from vaultloop.model.status import Confinement
 from vaultloop.settings import Settings
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory
+from vaultloop.state.proposals import Proposal, Proposals
 from vaultloop.state.slots import PastSlot, SlotStore
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import TurnRecord, Turns
@@ -33,10 +36,21 @@ def overview(database: Database) -> dict[str, Any]:
         "revision": book.revision,
         "applied": book.applied_revision,
         "push": book.push.as_json(),
-        "sandbox": book.sandbox,
+        "sandbox": dict(book.sandbox),
         "attention": list(book.attention),
         "resources": [status.as_json() for status in book.statuses() if status.ref not in gone],
     }
+
+
+def sandbox_text(classes: Mapping[str, str]) -> str:
+    """What holds sessions in, in one line: the one word that holds for all classes, or a word for each."""
+    if len(set(classes.values())) == 1:
+        return _loud(next(iter(classes.values())))
+    return ", ".join(f"{name} {_loud(word)}" for name, word in classes.items()) or "not looked at yet"
+
+
+def _loud(word: str) -> str:
+    return word if word == Confinement.FENCED else word.upper()
 
 
 def crons(database: Database, *, count: int, start: datetime) -> list[dict[str, Any]]:
@@ -101,12 +115,19 @@ def status_text(database: Database) -> str:
     revisions = f"{_short(found['revision'])}, applied {_short(found['applied'])}"
     lines = [
         f"Revision {revisions}, {found['push']['state']}.",
-        f"Sessions are {found['sandbox'].upper()}.",
+        f"Sessions: {sandbox_text(found['sandbox'])}.",
         *found["attention"],
         *(f"{r['kind']}/{r['name']}: {r['condition']}. {r['message']}" for r in stuck),
+        *_parked(database),
         f"{len(resources) - len(stuck)} of {len(resources)} declarations are as they should be.",
     ]
     return "\n".join(lines)
+
+
+def _parked(database: Database) -> Iterator[str]:
+    """What waits for a budget, a line for each reason."""
+    waiting = Counter(record.detail for record in Turns(database).unfinished() if record.parked)
+    yield from (f"{number} waiting for a budget: {why}" for why, number in waiting.items())
 
 
 def crons_text(database: Database, now: datetime) -> str:
@@ -147,7 +168,14 @@ def session(database: Database, name: str) -> dict[str, Any] | None:
     record = Turns(database).get(name)
     if record is None:
         return None
-    return {**_session(record), "prompt": record.turn.prompt, "reply": record.reply}
+    store = Proposals(database)
+    return {
+        **_session(record),
+        "refused": [f"{path}: {why}" for path, why in store.refused(name) or ()],
+        "proposals": [f"{one.number} ({one.state})" for one in store.of_session(name)],
+        "prompt": record.turn.prompt,
+        "reply": record.reply,
+    }
 
 
 def _session(record: TurnRecord) -> dict[str, Any]:
@@ -171,6 +199,43 @@ def _session(record: TurnRecord) -> dict[str, Any]:
     }
 
 
+def proposals(database: Database, *, limit: int) -> list[dict[str, Any]]:
+    """`vaultloop proposals`: what waits for the owner, then what was decided last, the newest first."""
+    store = Proposals(database)
+    waiting = store.open()[::-1]
+    decided = [one for one in store.recent(limit + len(waiting)) if not one.is_open]
+    return [_proposal(one) for one in (*waiting, *decided[:limit])]
+
+
+def proposal(settings: Settings, database: Database, number: int) -> dict[str, Any] | None:
+    """`vaultloop proposals show`: one proposal with its whole difference; None if there is no such one."""
+    found = Proposals(database).get(number)
+    if found is None:
+        return None
+    repository, draft = _repository(settings), found.draft
+    there = repository.has(draft.commit) and repository.has(draft.base)
+    return {**_proposal(found), "diff": repository.patch(draft.base, draft.commit) if there else None}
+
+
+def _proposal(found: Proposal) -> dict[str, Any]:
+    draft = found.draft
+    return {
+        "proposal": found.number,
+        "state": str(found.state),
+        "scope": draft.scope,
+        "session": draft.session,
+        "reason": draft.reason,
+        "permissions": list(draft.permissions),
+        "paths": list(draft.paths),
+        "commit": draft.commit,
+        "base": draft.base,
+        "made": found.made_at.isoformat(timespec="seconds"),
+        "settled": found.settled_at.isoformat(timespec="seconds") if found.settled_at else None,
+        "settled_by": found.settled_by,
+        "result": found.result,
+    }
+
+
 def history(settings: Settings, database: Database, *, limit: int) -> list[dict[str, Any]]:
     """`vaultloop log`: the newest commits.
 
@@ -181,7 +246,11 @@ def history(settings: Settings, database: Database, *, limit: int) -> list[dict[
     if revision is None:
         return []
     repository, signer = _repository(settings), Signer.load(settings.state)
-    by_commit = {record.commit: record for record in Turns(database).recent(limit * 10) if record.commit}
+    records = Turns(database).recent(limit * 10)
+    by_session = {record.id: record for record in records}
+    proposed = {made.commit: made.draft.session for made in Proposals(database).newest(limit * 10)}
+    by_commit = {commit: by_session.get(session) for commit, session in proposed.items()}
+    by_commit |= {record.commit: record for record in records if record.commit}
     found = []
     for commit in repository.log(revision, limit):
         record = by_commit.get(commit.id)

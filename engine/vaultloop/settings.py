@@ -35,8 +35,8 @@ FILE_NAME = "vaultloop.toml"
 PREFIX = "VAULTLOOP_"
 SECRET_FILE = "_FILE"  # noqa: S105 - the end of a variable's name
 
-# Variables with our prefix that are not settings: where the file is, and the crash tests' switch.
-_NOT_SETTINGS = frozenset({"VAULTLOOP_CONFIG", "VAULTLOOP_FAILPOINT"})
+# Variables with our prefix that are not settings: where the file is, and switches of tests.
+_NOT_SETTINGS = frozenset({"VAULTLOOP_CONFIG", "VAULTLOOP_FAILPOINT", "VAULTLOOP_LANDLOCK_ABI"})
 
 # An address with a scheme, or scp-like `host:path`; everything else is a local path.
 _ADDRESS = re.compile(r"^(https?|ssh|git|file)://|^[^/\\]+:(?!\\)")

@@ -12,13 +12,14 @@ from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.supervise import background
 from vaultloop.model.conversation import AgentDefaults
+from vaultloop.runners.claude.flags import Credential
 from vaultloop.runners.claude.runner import ClaudeRunner
 from vaultloop.runners.claude.version import OLDEST, TESTED
 from vaultloop.runners.command import CommandRunner
 from vaultloop.runners.readiness import PERIOD, Readiness
 from vaultloop.sandbox.direct import DirectLauncher
 
-KEY = {"ANTHROPIC_API_KEY": "k"}
+KEY: Credential | None = Credential.API_KEY
 CLAUDE = AgentDefaults(runner="claude")
 
 
@@ -83,7 +84,7 @@ async def test_where_all_is_well_there_is_nothing_to_tell(place: Place) -> None:
 
 @asynchronous
 async def test_a_missing_program_and_a_missing_key_are_both_told_with_their_cures(place: Place) -> None:
-    place.key = {}
+    place.key = None
     missing, keyless = await place.says(CLAUDE)
     assert "was not found" in missing
     assert f"npm install -g @anthropic-ai/claude-code@{TESTED}" in missing

@@ -16,6 +16,7 @@ from vaultloop.model.cell import Cell, Result, Run, Runner, Task, ToolUse, Trans
 from vaultloop.model.component import Channel, Origin
 from vaultloop.model.conversation import AgentDefaults, Message, Reply, Trigger, Turn
 from vaultloop.model.errors import Denied
+from vaultloop.model.gateway import Doors, Purse
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.runners.command import CommandRunner
 from vaultloop.sandbox.direct import DirectLauncher
@@ -144,9 +145,10 @@ class ScriptedRunner:
         self.interrupted = asyncio.Event()
         self.spawned: asyncio.Queue[ScriptedRun] = asyncio.Queue()
         self.running = 0
+        self.asks: tuple[str, ...] = ()
 
     def models(self, _: Policy) -> tuple[str, ...]:
-        return ()
+        return self.asks
 
     @asynccontextmanager
     async def spawn(self, task: Task, cell: Cell) -> AsyncIterator[Run]:
@@ -176,6 +178,8 @@ class Desk:
     channels: dict[str, Channel] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    purse: Purse | None = None
+    doors: Doors | None = None
 
     @property
     def state(self) -> Path:
@@ -222,6 +226,8 @@ class Desk:
                 origins=self.origins,
                 runner=self.runner,
                 confinement=DirectLauncher().confinement,
+                purse=self.purse,
+                doors=self.doors,
                 clock=self.clock,
                 on_published=self.rung.set,
                 on_owed=lambda: None,

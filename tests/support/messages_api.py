@@ -33,7 +33,8 @@ class Says:
 
     Attributes:
         stop: the stop reason, where it is not the one that follows from the content.
-        input_tokens, output_tokens: what the vendor would charge for.
+        input_tokens, output_tokens, and what follows them: what the vendor would charge for; written to the
+            cache for five minutes, and for an hour.
     """
 
     text: str = ""
@@ -41,6 +42,10 @@ class Says:
     stop: str | None = None
     input_tokens: int = 100
     output_tokens: int = 20
+    cache_write_tokens: int = 0
+    cache_write_hour_tokens: int = 0
+    cache_read_tokens: int = 0
+    searches: int = 0
 
     @property
     def stop_reason(self) -> str:
@@ -76,7 +81,15 @@ class Garbles:
     body: bytes = b"event: message_start\ndata: {not json\n\ndata: \xff\xfe\n\n"
 
 
-Step = Says | Fails | Hangs | BreaksOff | Garbles
+@dataclass(frozen=True)
+class Dawdles:
+    """An answer that stops in the middle, until the test lets it go on."""
+
+    answer: Says
+    go: threading.Event
+
+
+Step = Says | Fails | Hangs | BreaksOff | Garbles | Dawdles
 Script = Step | Callable[["Request"], Step]
 
 
@@ -128,10 +141,15 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 class MessagesApi:
-    """The server and its script. After the last step, that step is repeated."""
+    """The server and its script. After the last step, that step is repeated.
+
+    Attributes:
+        billed: the answers that were given to their end, for which the vendor would charge.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.billed: list[Says] = []
         self._script: list[Script] = [Says("Hello.")]
         self._number = itertools.count(1)
         self._changed = threading.Condition()
@@ -180,6 +198,11 @@ class MessagesApi:
         while alive() and not self._ends.wait(0.05):
             pass
 
+    def wait_for(self, go: threading.Event) -> None:
+        """Return once `go` is set, or the server ends."""
+        while not go.wait(0.02) and not self._ends.is_set():
+            pass
+
     def fresh(self, prefix: str) -> str:
         """An id that was not given before."""
         return f"{prefix}_{next(self._number):06d}"
@@ -225,8 +248,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(Fails(404, "not_found_error", f"no {self.path} here"))
             return
         match self._api.take(Request(dict(self.headers), body)):
-            case Says() as answer:
+            case Says() as answer if body.get("stream"):
                 self._stream(_events(answer, self._api, str(body.get("model"))))
+                self._api.billed.append(answer)
+            case Says() as answer:
+                content = json.dumps(_message(answer, self._api, str(body.get("model")))).encode()
+                self._send(200, "application/json", content)
+                self._api.billed.append(answer)
+            case Dawdles(answer, go):
+                self._dawdle(list(_events(answer, self._api, str(body.get("model")))), go)
+                self._api.billed.append(answer)
             case Fails() as failure:
                 self._fail(failure)
             case BreaksOff(text):
@@ -252,6 +283,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, events: Iterator[bytes]) -> None:
         self._send(200, "text/event-stream", b"".join(events))
 
+    def _dawdle(self, events: list[bytes], go: threading.Event) -> None:
+        self._send(200, "text/event-stream", b"".join(events[:3]), promised=len(b"".join(events)))
+        self.wfile.flush()
+        self._api.wait_for(go)
+        with suppress(ConnectionError):
+            self.wfile.write(b"".join(events[3:]))
+
     def _send(
         self,
         status: int,
@@ -273,12 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _events(answer: Says, api: MessagesApi, model: str) -> Iterator[bytes]:
     """The answer as the vendor's server-sent events."""
-    usage = {
-        "input_tokens": answer.input_tokens,
-        "output_tokens": 1,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-    }
+    usage = {**_usage(answer), "output_tokens": 1}
     message: dict[str, Any] = {
         "id": api.fresh("msg"),
         "type": "message",
@@ -295,8 +328,37 @@ def _events(answer: Says, api: MessagesApi, model: str) -> Iterator[bytes]:
         yield _event("content_block_delta", index=index, delta=delta)
         yield _event("content_block_stop", index=index)
     ending = {"stop_reason": answer.stop_reason, "stop_sequence": None}
-    yield _event("message_delta", delta=ending, usage={"output_tokens": answer.output_tokens})
+    more = {"server_tool_use": {"web_search_requests": answer.searches}} if answer.searches else {}
+    yield _event("message_delta", delta=ending, usage={"output_tokens": answer.output_tokens, **more})
     yield _event("message_stop")
+
+
+def _usage(answer: Says) -> dict[str, Any]:
+    minutes, hour = answer.cache_write_tokens, answer.cache_write_hour_tokens
+    usage: dict[str, Any] = {
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+        "cache_creation_input_tokens": minutes + hour,
+        "cache_read_input_tokens": answer.cache_read_tokens,
+    }
+    if hour:
+        parts = {"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour}
+        usage["cache_creation"] = parts
+    return usage
+
+
+def _message(answer: Says, api: MessagesApi, model: str) -> dict[str, Any]:
+    """The answer in one piece."""
+    tools = {"server_tool_use": {"web_search_requests": answer.searches}} if answer.searches else {}
+    return {
+        "id": api.fresh("msg"),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [{"type": "text", "text": answer.text}],
+        "stop_reason": answer.stop_reason,
+        "usage": {**_usage(answer), **tools},
+    }
 
 
 def _blocks(answer: Says, api: MessagesApi) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

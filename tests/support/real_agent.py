@@ -11,6 +11,7 @@ from support.claude_cli import claude
 from support.messages_api import MessagesApi, Script, messages_api
 from vaultloop.model.cell import Cell, Result, Run, Task, ToolUse
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.runners.claude.flags import Credential
 from vaultloop.runners.claude.runner import ClaudeRunner
 from vaultloop.sandbox.direct import DirectLauncher
 
@@ -21,7 +22,9 @@ TASK = Task(session="20261122-070000-abcdef", prompt="Hello.", instructions="Be 
 
 
 def equipment(api: MessagesApi, **more: str) -> dict[str, str]:
-    """What the CLI needs to reach the script; it tries again once, as a test has no time for more."""
+    """What the CLI needs to reach the script without a gateway; it tries again once, as a test has no time
+    for more.
+    """
     return {
         "ANTHROPIC_BASE_URL": api.url,
         "ANTHROPIC_API_KEY": KEY,
@@ -32,7 +35,7 @@ def equipment(api: MessagesApi, **more: str) -> dict[str, str]:
 
 def runner(api: MessagesApi, **more: str) -> ClaudeRunner:
     """The runner that asks the script."""
-    return ClaudeRunner(DirectLauncher(), claude(), equipment(api, **more))
+    return ClaudeRunner(DirectLauncher(), claude(), Credential.API_KEY, environment=equipment(api, **more))
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -6,7 +7,8 @@ import pytest
 from vaultloop.model.conversation import Trigger
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.vault.files import Entry
-from vaultloop.vault.publish import Audit, Written, refusal, select, write_commit
+from vaultloop.vault.protected import Protected
+from vaultloop.vault.publish import MOST_FILES, Audit, gather, refusal, select, write_commit
 from vaultloop.vault.repository import Identity, Repository
 from vaultloop.vault.signing import AuthorClass, Signer, author_class
 from vaultloop.vault.view import Changes, Refusal, View
@@ -41,10 +43,18 @@ def signer(tmp_path: Path) -> Signer:
 
 
 def publish(
-    repository: Repository, view: View, signer: Signer | None = None, audit: Audit = AUDIT
-) -> Written:
-    selection = select(view.changes(), POLICY)
-    return write_commit(repository, view, selection, audit, author=AUTHOR, signer=signer, at=NOW)
+    repository: Repository,
+    view: View,
+    signer: Signer | None = None,
+    audit: Audit = AUDIT,
+    policy: Policy = POLICY,
+) -> tuple[str | None, tuple[Refusal, ...]]:
+    """The commit of what may be published, and all that was refused."""
+    gathered = gather(repository, view, select(view.changes(), policy), policy)
+    made = write_commit(
+        repository, view.revision, gathered.edits, audit, author=AUTHOR, signer=signer, at=NOW
+    )
+    return made, gathered.refused
 
 
 def test_the_changes_of_a_session_are_one_commit_upon_its_base(
@@ -53,17 +63,17 @@ def test_the_changes_of_a_session_are_one_commit_upon_its_base(
     (view.folder / "a.md").write_text("changed")
     (view.folder / "b.md").unlink()
     (view.folder / "new.png").write_bytes(b"png")
-    written = publish(repository, view, signer)
-    assert written.commit is not None
-    commit = repository.read_commit(written.commit)
+    made, _ = publish(repository, view, signer)
+    assert made is not None
+    commit = repository.read_commit(made)
     assert commit.parents == (view.revision,)
     assert commit.subject == "cron digest: 2 notes and 1 file changed"
-    files = repository.files(written.commit)
+    files = repository.files(made)
     assert [entry.path for entry in files.under("")] == ["a.md", "c/d.md", "new.png"]
     entry = files.entry("a.md")
     assert entry is not None
     assert files.read(entry) == b"changed"
-    assert author_class(repository, written.commit, signer) is AuthorClass.AGENT
+    assert author_class(repository, made, signer) is AuthorClass.AGENT
 
 
 def test_publishing_moves_no_branch(repository: Repository, view: View) -> None:
@@ -74,7 +84,7 @@ def test_publishing_moves_no_branch(repository: Repository, view: View) -> None:
 
 def test_the_trailers_are_the_audit_trail(repository: Repository, view: View) -> None:
     (view.folder / "a.md").write_text("changed")
-    commit = publish(repository, view).commit
+    commit, _ = publish(repository, view)
     assert commit is not None
     assert dict(repository.read_commit(commit).trailers) == {
         "Session": "s-1",
@@ -89,20 +99,20 @@ def test_the_trailers_are_the_audit_trail(repository: Repository, view: View) ->
 def test_no_name_can_forge_a_trailer(repository: Repository, view: View) -> None:
     (view.folder / "a.md").write_text("changed")
     forged = Audit("s", "owner", Trigger("cron", "x\n\nScope: other"), "p", "m\nScope: other", 0.0)
-    commit = publish(repository, view, audit=forged).commit
+    commit, _ = publish(repository, view, audit=forged)
     assert commit is not None
     assert repository.read_commit(commit).trailers["Scope"] == "owner"
     assert repository.read_commit(commit).trailers["Model"] == "m Scope: other"
 
 
 def test_a_session_that_changed_nothing_makes_no_commit(repository: Repository, view: View) -> None:
-    assert publish(repository, view) == Written(None)
+    assert publish(repository, view) == (None, ())
 
 
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("agent/crons/digest.md", "it governs the agent"),
+        ("agent/picture.png", "it governs the agent"),
         ("Agent/x.md", "it governs the agent"),
         ("CLAUDE.md", "it governs the agent"),
         ("notes/AGENTS.md", "it governs the agent"),
@@ -146,15 +156,16 @@ def test_a_file_that_is_swapped_for_a_link_after_the_look_is_refused(
     selection = select(view.changes(), POLICY)
     (view.folder / "a.md").unlink()
     (view.folder / "a.md").symlink_to(tmp_path / "state")
-    written = write_commit(repository, view, selection, AUDIT, author=AUTHOR, signer=None, at=NOW)
-    assert written == Written(None, (Refusal("a.md", "a symbolic link"),))
+    gathered = gather(repository, view, selection, POLICY)
+    assert gathered.edits == {}
+    assert gathered.refused == (Refusal("a.md", "a symbolic link"),)
 
 
 def test_a_note_may_take_the_place_of_a_folder(repository: Repository, view: View) -> None:
     (view.folder / "c/d.md").unlink()
     (view.folder / "c").rmdir()
     (view.folder / "c.md").write_text("was a folder")
-    commit = publish(repository, view).commit
+    commit, _ = publish(repository, view)
     assert commit is not None
     assert [entry.path for entry in repository.files(commit).under("")] == ["a.md", "b.md", "c.md"]
 
@@ -169,11 +180,9 @@ def test_a_note_cannot_take_the_place_of_a_folder_that_keeps_content(
     narrow = Policy("owner", Audience.OWNER, can_read=("a.md",), can_write=("x.md",), except_=("x.md/*",))
     view = Views(tmp_path / "state").lease(repository.files(head), narrow)
     (view.folder / "x.md").write_text("in the way")
-    written = write_commit(
-        repository, view, select(view.changes(), narrow), AUDIT, author=AUTHOR, signer=None, at=NOW
-    )
-    assert written.commit is None
-    assert [refused.path for refused in written.refused] == ["x.md"]
+    made, refused = publish(repository, view, policy=narrow)
+    assert made is None
+    assert [refusal.path for refusal in refused] == ["x.md"]
 
 
 @pytest.mark.parametrize(("gone", "files", "held"), [(10, 19, True), (10, 20, False), (9, 9, False)])
@@ -185,3 +194,131 @@ def test_deleting_ten_files_that_are_more_than_half_is_left_to_a_human(
     assert selection.written == ("new.md",)
     assert selection.deleted == (() if held else paths)
     assert [refusal.path for refusal in selection.refused] == ["the deletion of 10 files"] * held
+
+
+# -- protected paths: who judges them is told elsewhere -----------------------------------------------------
+
+PROPOSES = replace(POLICY, self_edit="propose")
+
+
+@pytest.mark.parametrize("mode", ["deny", "propose", "allow"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("Agent/crons/x.md", "AGENT/x.md", "\uff41gent/x.md", "ag\u00adent/x.md", "agent /x.md"),
+        *(".obsidian/app.json", ".gitlab-ci.yml", "Jenkinsfile", ".github/x.md", "agent/.hidden.md"),
+        *("agent/run.sh", ".GIT/config", "sub/.git/hooks.md"),
+    ],
+)
+def test_no_mode_lets_an_agent_ask_for_look_alikes_dot_names_and_programs(mode: str, path: str) -> None:
+    selection = select(Changes(written=(path,)), replace(POLICY, self_edit=mode))
+    assert (selection.paths, selection.held) == ((), ())
+    assert [refused.path for refused in selection.refused] == [path]
+
+
+@pytest.mark.parametrize("path", ["CLAUDE.md", "CLAUDE.local.md", "x/AGENTS.md", "Templates/Daily.md"])
+def test_with_deny_only_declarations_are_judged_for_they_may_be_reminders(path: str) -> None:
+    assert select(Changes(written=(path,)), POLICY).held == ()
+    assert select(Changes(written=(path,)), PROPOSES).held == (path,)
+    for policy in (POLICY, PROPOSES):
+        assert select(Changes(written=("agent/x.md",), deleted=("agent/y.md",)), policy).held == (
+            *("agent/x.md", "agent/y.md"),
+        )
+
+
+def test_what_is_held_needs_the_grant_to_write_all_the_same() -> None:
+    narrow = replace(PROPOSES, can_write=("notes",))
+    assert select(Changes(written=("agent/x.md", "CLAUDE.md")), narrow).held == ()
+
+
+def test_folders_that_are_templates_by_settings_are_protected() -> None:
+    changes = Changes(written=("Forms/Daily.md", "Forms.md"))
+    assert select(changes, POLICY).written == changes.written
+    selection = select(changes, PROPOSES, Protected(("Forms",)))
+    assert (selection.written, selection.held) == (("Forms.md",), ("Forms/Daily.md",))
+
+
+# -- names that cannot be told from others ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "twin"),
+    [("A.md", "a.md"), ("C/new.md", "c"), ("b\u200b.md", "b.md"), ("\uff42.md", "b.md")],
+)
+def test_a_name_that_cannot_be_told_from_another_is_refused(
+    repository: Repository, view: View, path: str, twin: str
+) -> None:
+    (view.folder / path).parent.mkdir(exist_ok=True)
+    (view.folder / path).write_text("twin")
+    (view.folder / "new.md").write_text("new")
+    made, refused = publish(repository, view)
+    assert made is not None
+    assert repository.files(made).entry("new.md")
+    assert refused == (Refusal(path, f"its name cannot be told from `{twin}`"),)
+
+
+def test_two_new_names_that_cannot_be_told_apart_are_both_refused(repository: Repository, view: View) -> None:
+    for name in ("Caf\u00e9.md", "Cafe\u0301.md"):
+        (view.folder / name).write_text(name)
+    made, refused = publish(repository, view)
+    assert made is None
+    assert len(refused) == 2
+
+
+def test_a_note_may_be_renamed_to_the_same_letters_in_other_case(repository: Repository, view: View) -> None:
+    (view.folder / "a.md").rename(view.folder / "A.md")
+    made, refused = publish(repository, view)
+    assert refused == ()
+    assert made is not None
+    assert [entry.path for entry in repository.files(made).under("")] == ["A.md", "b.md", "c/d.md"]
+
+
+def test_what_the_session_was_not_shown_is_not_overwritten(repository: Repository, tmp_path: Path) -> None:
+    assert repository.head
+    blind = Policy("x", Audience.OWNER, can_write=("**",), except_=("b.md",))
+    view = Views(tmp_path / "other").lease(repository.files(repository.head), blind)
+    (view.folder / "b.md").write_text("mine")
+    gathered = gather(repository, view, select(view.changes(), replace(blind, except_=())), blind)
+    assert gathered.edits == {}
+    assert gathered.refused == (Refusal("b.md", "something that the session was not shown lies there"),)
+
+
+# -- how much -----------------------------------------------------------------------------------------------
+
+
+def test_more_files_than_a_session_may_publish_are_refused_as_a_whole() -> None:
+    paths = tuple(f"{number}.md" for number in range(MOST_FILES + 1))
+    selection = select(Changes(written=paths), POLICY)
+    assert selection.paths == ()
+    assert [str(refused) for refused in selection.refused] == [
+        f"the changes of 1001 files: a session publishes at most {MOST_FILES}; nothing of it is published"
+    ]
+
+
+def test_a_commit_takes_no_more_bytes_than_a_history_should_keep(
+    repository: Repository, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vaultloop.vault.publish.MOST_BYTES", 3 * 1024 * 1024)
+    for name in ("1.png", "2.png", "3.png", "4.png"):
+        with (view.folder / name).open("wb") as file:
+            file.truncate(1024 * 1024)
+    made, refused = publish(repository, view)
+    assert made is not None
+    assert refused == (Refusal("4.png", "a session publishes at most 3 MB"),)
+
+
+# -- content that acts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("audience", [Audience.GROUP, Audience.PUBLIC, Audience.CRON])
+def test_content_that_acts_is_kept_apart_unless_the_session_is_the_owners(
+    repository: Repository, view: View, audience: Audience
+) -> None:
+    (view.folder / "a.md").write_text("![x](https://example.org/x.png)")
+    (view.folder / "new.md").write_text("plain")
+    selection = select(view.changes(), POLICY)
+    gathered = gather(repository, view, selection, replace(POLICY, audience=audience))
+    assert list(gathered.edits) == ["new.md"]
+    assert list(gathered.active) == ["a.md"]
+    assert gathered.acts == {"a.md": ("a remote image",)}
+    assert sorted(gather(repository, view, selection, POLICY).edits) == ["a.md", "new.md"]

@@ -1,3 +1,4 @@
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -241,7 +242,7 @@ class _Counting:
     def __init__(self, files: RevisionFiles) -> None:
         self._files = files
         self.revision, self.tree_id = files.revision, files.tree_id
-        self.under, self.entry = files.under, files.entry
+        self.under, self.entry, self.changed_since = files.under, files.entry, files.changed_since
         self.bytes = 0
 
     def read(self, entry: Entry) -> bytes:
@@ -250,32 +251,75 @@ class _Counting:
         return data
 
 
+STANDING = {
+    "revision": "x",
+    "tree": "x",
+    "place": [1, 2],
+    "reading": "x",
+    "asked": [],
+    "boot": "x",
+    "left": None,
+}
+
+
 @pytest.mark.parametrize(
-    "manifest",
+    "standing",
     [
         "",
         "[]",
         "{}",
         "[" * 100_000,
-        '{"revision": "x", "place": [1, 2], "files": {"a.md": 7}}',
-        '{"revision": "x", "place": [1], "files": {}}',
-        '{"revision": null, "place": [1, 2], "files": {}}',
-        '{"revision": "x", "place": [1, 2], "files": {"../../a": ["x", false, [1, 2, 3, 4]]}}',
+        json.dumps({**STANDING, "place": [1]}),
+        json.dumps({**STANDING, "revision": None}),
+        json.dumps({**STANDING, "asked": "a.md"}),
+        json.dumps({**STANDING, "left": [["../../a"], []]}),
+        json.dumps({**STANDING, "left": [[], ["a/../../.."]]}),
+        json.dumps({**STANDING, "more": 1}),
     ],
 )
-def test_a_manifest_that_was_tampered_with_makes_a_view_unusable(
-    views: Views, repository: Repository, manifest: str
+def test_a_standing_that_was_tampered_with_makes_a_view_unusable(
+    views: Views, repository: Repository, standing: str
 ) -> None:
     view = lease(views, repository, {"a.md": "1"})
-    (view.home / "manifest.json").write_text(manifest)
+    (view.home / "standing.json").write_text(standing)
     assert views.reopen(view.home) is None
 
 
-def test_a_pipe_in_the_place_of_the_manifest_is_not_waited_for(views: Views, repository: Repository) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\n",
+        "x",
+        "x\n",
+        "1\t2\t3\t4\tf\tblob\n",
+        "1\t2\t3\tx\tf\tblob\ta.md\n",
+        "1\t2\t3\t4\tf\tblob\t../../a.md\n",
+        "1\t2\t3\t4\tf\tblob\ta/../../../b.md\n",
+        "1\t2\t3\t4\tf\tblob\t/etc/passwd\n",
+        "1\t2\t3\t4\tf\tblob\ta//b.md\n",
+        "1\t2\t3\t4\tf\tblob\ta.md\tb.md\n",
+        "\udcff\n",
+    ],
+)
+def test_a_list_of_files_that_was_tampered_with_makes_a_view_unusable(
+    views: Views, repository: Repository, line: str
+) -> None:
     view = lease(views, repository, {"a.md": "1"})
-    (view.home / "manifest.json").unlink()
-    os.mkfifo(view.home / "manifest.json")
+    with (view.home / "files").open("a", errors="surrogateescape") as file:
+        file.write(line)
     assert views.reopen(view.home) is None
+
+
+@pytest.mark.parametrize("name", ["files", "standing.json"])
+def test_a_pipe_in_the_place_of_what_lies_beside_a_view_is_not_waited_for(
+    views: Views, repository: Repository, name: str
+) -> None:
+    view = lease(views, repository, {"a.md": "1"})
+    (view.home / name).unlink()
+    os.mkfifo(view.home / name)
+    assert views.reopen(view.home) is None
+    views.give_back(view, "owner", fenced=True)
+    assert contents(lease(views, repository, {"b.md": "2"})) == {"a.md": "1", "b.md": "2"}
 
 
 def test_a_returned_view_whose_folder_was_replaced_is_not_used_again(

@@ -80,20 +80,9 @@ class Process:
         assert self._child.stderr is not None
         return self._child.stderr
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Lines of standard output until it closes; of a longer one, its first `LONGEST_LINE` bytes.
-
-        To be gone through once: what was read ahead is not given back.
-        """
-        begun = bytearray()
-        while chunk := await self.stdout.read(_CHUNK):
-            *ends, rest = chunk.split(b"\n")
-            for end in ends:
-                yield bytes(begun + end[: LONGEST_LINE - len(begun)] + b"\n")
-                begun.clear()
-            begun += rest[: LONGEST_LINE - len(begun)]
-        if begun:
-            yield bytes(begun)
+    def lines(self) -> AsyncIterator[bytes]:
+        """Lines of standard output until it closes; to be gone through once."""
+        return lines_of(self.stdout)
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
         """Send `data` to the child's standard input; `last` closes it. A child that is gone is no error."""
@@ -136,6 +125,22 @@ class Process:
         # Also when the leader ended by itself: its children may not have.
         self.signal_group(signal.SIGKILL)
         await self.wait()
+
+
+async def lines_of(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of `stream` until it closes; of a longer one, its first `LONGEST_LINE` bytes.
+
+    To be gone through once: what was read ahead is not given back.
+    """
+    begun = bytearray()
+    while chunk := await stream.read(_CHUNK):
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            yield bytes(begun + end[: LONGEST_LINE - len(begun)] + b"\n")
+            begun.clear()
+        begun += rest[: LONGEST_LINE - len(begun)]
+    if begun:
+        yield bytes(begun)
 
 
 @asynccontextmanager

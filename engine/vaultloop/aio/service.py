@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
 from vaultloop.aio.clock import Clock, sleep
-from vaultloop.aio.process import Process, running
+from vaultloop.aio.process import Patience, Process, running
 from vaultloop.aio.supervise import FIRST_PAUSE, LONGEST_PAUSE
 
 log = logging.getLogger(__name__)
@@ -21,17 +22,29 @@ LAST_LINES_PATIENCE = 2.0
 
 
 async def keep_serving(
-    name: str, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], clock: Clock
+    name: str,
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    clock: Clock,
+    greeting: Callable[[], bytes] = bytes,
+    patience: Patience | None = None,
 ) -> None:
     """Run `command` until cancelled, its lines in our log; when it ends, start it again.
 
     The pause before that doubles while it keeps ending soon after its start. It never raises: what we do
     without this child goes on without it.
+
+    Args:
+        greeting: what each new child is told on its standard input, which stays open.
+        patience: for its end, where it is not the usual one.
     """
     pause = FIRST_PAUSE
     while True:
         started = clock.now()
-        end = await _one_life(name, command, cwd, environment)
+        life = running(command, cwd=cwd, environment=environment, patience=patience)
+        end = await _one_life(name, life, greeting)
         if clock.now() - started >= STEADY:
             pause = FIRST_PAUSE
         log.warning("%s %s; it starts again in %.0f s", name, end, pause)
@@ -39,10 +52,13 @@ async def keep_serving(
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def _one_life(name: str, command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> str:
+async def _one_life(
+    name: str, life: AbstractAsyncContextManager[Process], greeting: Callable[[], bytes]
+) -> str:
     """Run the child once; how it ended, in words."""
     try:
-        async with running(command, cwd=cwd, environment=environment) as child:
+        async with life as child:
+            await child.write(greeting())
             await _until_gone(name, child)
             code = await child.wait()
     except OSError as error:

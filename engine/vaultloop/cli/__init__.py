@@ -3,7 +3,7 @@
 Exit codes, the same for every command:
 
      0  done; for `check` and `plan`: nothing wrong, nothing to change
-     1  it failed, or `check`/`plan` found an error
+     1  it failed, `check`/`plan` found an error, or `explain` says no
      2  `plan`: there are changes
     64  the command line is wrong
     66  `check`: there is no vault at that place
@@ -35,19 +35,23 @@ COMMANDS = {
     "up": "Run the engine until ctrl-C or TERM.",
     "check": "Check a vault's declarations.",
     "plan": "Show what would be created, updated and deleted.",
+    "explain": "Say what a session may do, and which line of which note says so.",
     "status": "Show the revision, what runs, and what needs you.",
     "log": "Show the audit trail.",
+    "cost": "Show what sessions have cost, and what is left.",
     "chat": "Talk to the agent.",
     "run": "Run a cron once, now, beside its schedule.",
     "crons": "Show every cron's next and past slots.",
     "confirm": "Apply deletions that the engine holds back.",
     "sessions": "List sessions; show one, or restore its edits.",
+    "proposals": "List what agents propose; show, approve or deny it.",
+    "doctor": "Try out what this machine can hold sessions in with.",
     "schema": "Print the JSON Schemas of the kinds.",
     "practice": "Answer one prompt without a model.",
 }
 
 # Called by programs, not by people: what the engine starts, and what a container asks.
-FOR_PROGRAMS = frozenset({"web", "health"})
+FOR_PROGRAMS = frozenset({"web", "gateway", "health"})
 
 
 class Commands(click.Group):

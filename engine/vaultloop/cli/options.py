@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from vaultloop.cli.standpoint import GivenSettings
 
-def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command its `settings`, from flags, environment and file."""
+
+def with_given_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what its line says of the settings, as `given`; it may do without them."""
 
     @click.option("--config", type=click.Path(path_type=Path), help="Settings file (vaultloop.toml).")
     @click.option("--state", type=click.Path(path_type=Path), help="State directory.")
@@ -26,10 +28,19 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         branch: str | None,
         **kwargs: Any,
     ) -> Any:
-        from vaultloop import settings  # noqa: PLC0415 - `check` and --help need none
-
         flags = {"state": state, "remote": remote, "folder": folder, "branch": branch}
-        return command(*args, settings=settings.load(flags, config=config), **kwargs)
+        return command(*args, given=GivenSettings(flags, config), **kwargs)
+
+    return wrapped
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command its `settings`, from flags, environment and file."""
+
+    @with_given_settings
+    @functools.wraps(command)
+    def wrapped(*args: Any, given: GivenSettings, **kwargs: Any) -> Any:
+        return command(*args, settings=given.settings, **kwargs)
 
     return wrapped
 

@@ -1,29 +1,36 @@
-"""`vaultloop plan`: what the vault would change in the running agent."""
+"""`vaultloop plan`: what the vault would change in the running agent, or one revision against another."""
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from vaultloop.cli import output, problems
 from vaultloop.cli.engine import NotRunning, ask
-from vaultloop.cli.options import as_json, with_settings
+from vaultloop.cli.options import as_json, with_given_settings
 from vaultloop.cli.plain import counted
+from vaultloop.cli.standpoint import GivenSettings, history, owners
 from vaultloop.model.problem import Problem, Severity
 from vaultloop.settings import Settings
 
 
 @click.command(name="plan")
+@click.option("--from", "before", metavar="REVISION", help="Compare with this revision, not what runs.")
+@click.option("--to", "after", metavar="REVISION", help="With --from: the revision to look at (HEAD).")
 @as_json
-@with_settings
-def command(settings: Settings, *, as_json: bool) -> None:
+@with_given_settings
+def command(given: GivenSettings, before: str | None, after: str | None, *, as_json: bool) -> None:
     """Show what would be created, updated and deleted, and apply nothing.
 
-    Works with and without a running engine. Exits 1 if a note has an error,
-    else 2 if there are changes, else 0.
+    Works with and without a running engine. With --from (and --to) it needs
+    neither engine nor settings in a clone of the vault. Exits 1 if a note has
+    an error, else 2 if there are changes, else 0.
     """
-    found = asyncio.run(_plan(settings))
+    if before is None and after is not None:
+        raise click.UsageError("--to says what to look at; say with --from what to compare it with")
+    found = asyncio.run(_plan(given.settings)) if before is None else _between(given, before, after or "HEAD")
     if as_json:
         output.print_json(found)
     else:
@@ -40,6 +47,14 @@ async def _plan(settings: Settings) -> Any:
         from vaultloop.app import plan_offline  # noqa: PLC0415 - the engine is only loaded where none runs
 
         return (await plan_offline(settings)).as_json()
+
+
+def _between(given: GivenSettings, before: str, after: str) -> Any:
+    from vaultloop.difference import difference  # noqa: PLC0415 - only where revisions are compared
+
+    past = history(given, Path.cwd())
+    found = difference(past.files(before), past.files(after), owners(given))
+    return found.as_json()
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -60,9 +60,9 @@ def show(settings: Settings, session: str, *, as_json: bool) -> None:
         output.print_json(found)
         return
     for key, value in found.items():
-        if value not in (None, ""):
+        if value not in (None, "", []):
             output.console.print(f"[dim]{key:>10}[/dim]  ", end="")
-            output.say(str(value))
+            output.say("\n".join(value) if isinstance(value, list) else str(value))
 
 
 @command.command(name="restore")

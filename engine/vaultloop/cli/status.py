@@ -30,6 +30,8 @@ def command(settings: Settings, *, as_json: bool) -> None:
 
 
 def _tell(found: dict[str, Any]) -> None:
+    from vaultloop.overview import sandbox_text  # noqa: PLC0415
+
     say = output.console.print
     stopped = "" if found["engine"] == "running" else "; what follows is as it was left"
     say(f"engine    {found['engine']}{stopped}")
@@ -37,7 +39,7 @@ def _tell(found: dict[str, Any]) -> None:
     push = found["push"]
     since = f" since {push['since']}" if push["state"] == "stranded" else ""
     say(f"push      {push['state']}{since}")
-    say(f"sandbox   {found['sandbox'].upper()}")
+    say(f"sessions  {sandbox_text(found['sandbox'])}")
     for sentence in dict.fromkeys(filter(None, (*found["attention"], push["message"]))):
         say(Text(f"!         {plain(sentence)}", style="red"))
     say()

@@ -1,8 +1,9 @@
-"""The gateway as sessions see it: what one is granted there, the door that it gets, and what it was charged."""
+"""The gateway as sessions see it: what one is granted there, the door that it gets, what it was charged."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from vaultloop.model.conversation import Trigger
@@ -63,6 +64,33 @@ class Bill:
     usage: Mapping[str, int] = field(default_factory=dict)
     estimated: bool = False
     refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """A budget is spent.
+
+    Attributes:
+        reason: which one, a sentence for its owner.
+        until: when its day or month is over.
+    """
+
+    reason: str
+    until: datetime
+
+
+class Purse(Protocol):
+    """What may still be spent."""
+
+    def exhausted(self, policy: Policy, allowance: Allowance, now: datetime) -> Exhausted | None:
+        """The budget because of which sessions under `policy` may spend nothing now; None if they may.
+
+        Of several the one that lasts longest.
+
+        Raises:
+            Stalled: what was spent cannot be read.
+        """
+        ...
 
 
 class OpenDoor(Protocol):

@@ -85,7 +85,12 @@ class Policy:
         A grant is taken exactly, a denial generously: in any case and spelling of the letters, and with a
         `[` as it stands in the name of a folder.
         """
-        return any(_hides(pattern, path) for pattern in self.except_)
+        return any(self.hidden_by(pattern, path) for pattern in self.except_)
+
+    @staticmethod
+    def hidden_by(pattern: str, path: str) -> bool:
+        """Whether this pattern of `except` names the file."""
+        return _hides(pattern, path)
 
 
 def _hides(pattern: str, path: str) -> bool:

@@ -1,6 +1,6 @@
 """A resource: one declaration that was understood."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
@@ -51,6 +51,22 @@ class Reference:
 @dataclass(frozen=True, slots=True)
 class Inherited:
     """Marks a field that, when left out, is taken from the field of the same name in the `defaults` note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the world around two versions of a resource, so that a difference can be told.
+
+    Attributes:
+        notes: the paths of the vault's notes; None where nobody has looked.
+        owners: the ids of the vault's owners, as far as they are known.
+    """
+
+    notes: Collection[str] | None = None
+    owners: Collection[str] = ()
+
+
+NOTHING_KNOWN = Known()
 
 
 def _kebab(name: str) -> str:
@@ -143,12 +159,15 @@ class Spec(BaseModel):
         return ()
 
     @classmethod
-    def permission_changes(cls, old: "Resource[Any] | None", new: "Resource[Any] | None") -> tuple[str, ...]:
+    def permission_changes(
+        cls, old: "Resource[Any] | None", new: "Resource[Any] | None", known: Known = NOTHING_KNOWN
+    ) -> tuple[str, ...]:
         """What people may do more or less after `old` became `new`, one sentence each.
 
-        None stands for absent. Sentences name the resource: `owner: + reads personal/**`.
+        None stands for absent. Sentences name the resource: `owner: + reads personal/** (12 notes)`, with the
+        number of notes for which that changes where they are `known`.
         """
-        del old, new
+        del old, new, known
         return ()
 
 

@@ -6,7 +6,7 @@ was looked at, or at least the `agent/` tree is, and the components still say th
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ from vaultloop.model.change import AnyChange, Plan
 from vaultloop.model.component import Component
 from vaultloop.model.errors import VaultloopError
 from vaultloop.model.problem import Problem
-from vaultloop.model.resource import AnyResource, Kind, Ref
+from vaultloop.model.resource import AnyResource, Kind, Known, Ref
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.model.status import Push
 from vaultloop.reconcile import planner, safety
@@ -28,6 +28,7 @@ from vaultloop.reconcile.standing import Standing, has_unfinished, running
 from vaultloop.state.status_book import Hold, LastGood, StatusBook
 from vaultloop.vault.files import Files
 from vaultloop.vault.loader import FOLDER, KnownNote
+from vaultloop.vault.note_paths import notes_in
 
 log = logging.getLogger(__name__)
 
@@ -104,10 +105,12 @@ class Reconciler:
         clock: Clock,
         bell: Bell,
         on_report: Callable[[Report], None] = lambda _: None,
+        owners: Collection[str] = (),
     ) -> None:
         """Reconcile whenever `bell` rings; `components` are by kind, one for each kind that has one.
 
-        `on_report` hears of each iteration of `run` that came to its end.
+        `on_report` hears of each iteration of `run` that came to its end. `owners` are the ids of the vault's
+        owners, for telling what a plan allows.
         """
         self._vault = vault
         self._loader = loader
@@ -117,6 +120,7 @@ class Reconciler:
         self._clock = clock
         self._bell = bell
         self._on_report = on_report
+        self._owners = owners
         self._applier = Applier(components, kinds, clock)
         # An iteration and a preview must not read the components while the other one changes them.
         self._turn = asyncio.Lock()
@@ -166,7 +170,9 @@ class Reconciler:
                 raise VaultloopError("The vault has no commit yet: there is nothing to plan.")
             snapshot = await self._load(head)
             desired = planner.desire(snapshot, self._book.last_good(), self._kinds)
-            return planner.plan(desired, self._observe(), snapshot, self._kinds)
+            notes = await self._vault.git(lambda: notes_in(self._vault.repository.files(head)))
+            known = Known(notes, self._owners)
+            return planner.plan(desired, self._observe(), snapshot, self._kinds, known)
 
     async def confirm(self, revision: str) -> str:
         """Let the deletes of a held revision happen; its whole id.

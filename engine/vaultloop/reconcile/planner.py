@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaultloop.model.change import Action, AnyChange, Change, Plan, field_changes
-from vaultloop.model.resource import AnyResource, Kind, Ref
+from vaultloop.model.resource import NOTHING_KNOWN, AnyResource, Kind, Known, Ref
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.reconcile.renames import renames
 from vaultloop.state.status_book import LastGood
@@ -74,9 +74,13 @@ def desire(snapshot: Snapshot, last_good: Iterable[LastGood], kinds: Sequence[Ki
 
 
 def plan(
-    desired: Desired, observed: Mapping[Ref, AnyResource], snapshot: Snapshot, kinds: Sequence[Kind[Any]]
+    desired: Desired,
+    observed: Mapping[Ref, AnyResource],
+    snapshot: Snapshot,
+    kinds: Sequence[Kind[Any]],
+    known: Known = NOTHING_KNOWN,
 ) -> Plan:
-    """The steps from `observed` to `desired`, in the order of applying."""
+    """The steps from `observed` to `desired`, in the order of applying; what is `known` is told with them."""
     changes = [change for change in _steps(desired, observed) if not is_quiet(change)]
     by_name = {kind.name: (number, kind) for number, kind in enumerate(kinds)}
 
@@ -86,7 +90,7 @@ def plan(
         is_new = change.ref not in desired.known
         return kind.stage, _ORDER.index(change.action), number, is_new, change.ref.name
 
-    described = [_described(change, by_name[change.ref.kind][1]) for change in changes]
+    described = [_described(change, by_name[change.ref.kind][1], known) for change in changes]
     return Plan(desired.revision, tuple(sorted(described, key=position)), snapshot.problems)
 
 
@@ -124,11 +128,11 @@ def _steps(desired: Desired, observed: Mapping[Ref, AnyResource]) -> Iterable[An
             yield Change(Action.UPDATE, old, new)
 
 
-def _described(change: AnyChange, kind: Kind[Any]) -> AnyChange:
+def _described(change: AnyChange, kind: Kind[Any], known: Known) -> AnyChange:
     return replace(
         change,
         fields=field_changes(change.old, change.new),
-        permissions=kind.spec.permission_changes(change.old, change.new),
+        permissions=kind.spec.permission_changes(change.old, change.new, known),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Policy
+from vaultloop.runners import proxy
 
 # A reply is for people; what is longer is cut rather than kept in memory.
 LONGEST_REPLY = 256 * 1024
@@ -107,7 +108,8 @@ def _with_instructions(task: Task, cell: Cell) -> Cell:
     # A plain program has no system prompt: what would be in it lies in a file, for those that want it.
     path = cell.scratch / "instructions.md"
     path.write_text(task.instructions, encoding="utf-8", errors="replace")
-    return replace(cell, environment={**cell.environment, "VAULTLOOP_INSTRUCTIONS": str(path)})
+    told = {"VAULTLOOP_INSTRUCTIONS": str(path), **proxy.variables(cell)}
+    return replace(cell, environment={**cell.environment, **told})
 
 
 class CommandRun:

@@ -8,16 +8,10 @@ from vaultloop.aio.census import kill_marked
 from vaultloop.aio.process import Patience, Process, running
 from vaultloop.aio.supervise import to_the_end
 from vaultloop.model.cell import Cell, Child
-from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Audience
 from vaultloop.model.status import Confinement
-
-# How much of standard error is kept for a message: its end says what went wrong.
-COMPLAINT_BYTES = 4096
-
-# How long after the program's end its pipes may stay open (seconds): what it wrote last is read, but a child
-# that it left behind must not hold up the session.
-LAST_WORDS = 0.5
+from vaultloop.sandbox.grants import missing
+from vaultloop.sandbox.streams import LAST_WORDS, Complaint
 
 # How long a program may take to end after INT and after TERM (seconds). With the moment that its runner gives
 # it to end by itself, somebody who cancels waits for less than a second.
@@ -54,10 +48,7 @@ class DirectLauncher:
         except OSError as error:
             if child is not None:
                 raise
-            raise Stalled(
-                f"{command[0]} cannot be started ({error.strerror}).",
-                cure="Install it, or correct `command` in the defaults note.",
-            ) from error
+            raise missing(command[0], str(error.strerror)) from error
         finally:
             if cell.environment.get("HOME") == str(cell.home):
                 await to_the_end(_end_the_rest(cell))
@@ -68,12 +59,11 @@ async def _end_the_rest(cell: Cell) -> None:
 
 
 class DirectChild:
-    """A running program; its standard error is read all the time, so that it never blocks on it."""
+    """A running program."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._end_of_stderr = bytearray()
-        self._listening = asyncio.create_task(self._listen(), name=f"stderr of {process.pid}")
+        self._complaint = Complaint(process.stderr, str(process.pid))
         self._ending = asyncio.create_task(self._end(), name=f"end of {process.pid}")
 
     @property
@@ -87,8 +77,7 @@ class DirectChild:
         return self._process.lines()
 
     async def complaint(self) -> str:
-        await asyncio.shield(self._listening)
-        return self._end_of_stderr.decode(errors="replace").strip()
+        return await self._complaint.text()
 
     async def wait(self) -> int:
         return await self._process.wait()
@@ -98,15 +87,9 @@ class DirectChild:
 
     async def close(self) -> None:
         """Stop listening; what still runs is about to be ended."""
-        tasks = (self._listening, self._ending)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-    async def _listen(self) -> None:
-        while chunk := await self._process.stderr.read(COMPLAINT_BYTES):
-            self._end_of_stderr += chunk
-            del self._end_of_stderr[:-COMPLAINT_BYTES]
+        self._ending.cancel()
+        await asyncio.wait([self._ending])
+        await self._complaint.close()
 
     async def _end(self) -> None:
         await self._process.wait()

@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vaultloop.model.conversation import Message
+from vaultloop.model.conversation import OWNER, Message
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.sessions.approvals import Approvals
 
 # `/status` and, as Telegram writes it in groups, `/status@bot`; `/etc/hosts is full` is no command.
 _COMMAND = re.compile(r"\s*/(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:@\w+)?(?:\s|\Z)")
@@ -15,8 +16,13 @@ DESCRIPTIONS = {
     "crons": "the schedules and when they fire next",
     "cancel": "stop what is running for this chat",
     "retry": "run again what did not end well",
+    "proposals": "what waits for your consent",
+    "approve": "take a proposal: its number, and the commit that you saw",
+    "deny": "leave a proposal: its number",
     "help": "this list",
 }
+# Only the owner decides about proposals, whatever a scope lists.
+ON_PROPOSALS = frozenset({"proposals", "approve", "deny"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,8 @@ def command_in(text: str) -> str | None:
 def available(policy: Policy) -> list[str]:
     """The commands of a chat: all in the owner's private one, elsewhere those that its scope lists."""
     listed = {name.strip().lstrip("/").lower() for name in policy.commands}
-    return [name for name in DESCRIPTIONS if policy.audience is Audience.OWNER or name in listed]
+    owner = policy.audience is Audience.OWNER
+    return [name for name in DESCRIPTIONS if owner or (name in listed and name not in ON_PROPOSALS)]
 
 
 def answer(name: str, message: Message, policy: Policy, answers: Answers) -> str:
@@ -61,6 +68,26 @@ def answer(name: str, message: Message, policy: Policy, answers: Answers) -> str
             return answers.retry(message, policy)
         case _:
             return _help(policy)
+
+
+async def answer_on_proposals(name: str, message: Message, approvals: Approvals) -> str:
+    """Carry out one of `ON_PROPOSALS`, in the name of the owner, who says so in this chat.
+
+    Raises:
+        VaultloopError: it cannot be done; with the cure.
+    """
+    by = f"{OWNER} ({message.channel})"
+    match name, *message.text.split()[1:]:
+        case "proposals", *_:
+            return approvals.listing()
+        case "approve", number, commit if number.isdecimal():
+            return await approvals.approve(int(number), commit, by)
+        case "deny", number if number.isdecimal():
+            return approvals.deny(int(number), by)
+        case "approve", *_:
+            return "Say which, and the commit that you saw: /approve 12 3fa9"
+        case _:
+            return "Say which: /deny 12"
 
 
 def _help(policy: Policy) -> str:

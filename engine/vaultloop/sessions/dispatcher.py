@@ -10,16 +10,18 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self
 
 from vaultloop.aio.clock import sleep
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.component import Channel
-from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Turn, new_turn_id
-from vaultloop.model.errors import Denied, Retry
+from vaultloop.model.conversation import OWNER, AgentDefaults, Message, Outcome, Reply, Turn, new_turn_id
+from vaultloop.model.errors import Denied, Retry, VaultloopError
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions import commands
+from vaultloop.sessions.approvals import Approvals
 from vaultloop.sessions.bursts import Bursts
 from vaultloop.sessions.courier import Courier
 from vaultloop.sessions.publication import restore
@@ -29,6 +31,8 @@ from vaultloop.state.inbox import Fate, answer_key
 from vaultloop.state.turns import TurnRecord, TurnState
 
 log = logging.getLogger(__name__)
+
+HOUR = timedelta(hours=1)
 
 
 class Dispatcher:
@@ -118,6 +122,10 @@ class Dispatcher:
         """Sessions that start from now on follow `defaults`."""
         self._queue.configure(defaults)
 
+    def reconsider(self) -> None:
+        """Notes were applied: turns that wait for a budget look again whether they still have to."""
+        self._queue.reconsider()
+
     async def receive(self, message: Message) -> None:
         """Take `message` durably and act on it. The same message twice is taken once.
 
@@ -172,6 +180,12 @@ class Dispatcher:
         """
         return await restore(session, self._services)
 
+    @property
+    def approvals(self) -> Approvals:
+        """The owner's decisions about proposals."""
+        services = self._services
+        return Approvals(services.proposals, services.sync, self._clock, services.on_published)
+
     # From messages to turns
 
     def _dispatch(self, message: Message) -> None:
@@ -193,12 +207,30 @@ class Dispatcher:
             return
         if name := commands.command_in(message.text):
             self._command(name, message, policy)
-        else:
+        elif (again := self._too_often(message, policy)) is None:
             self._bursts.add(message, policy)
+        elif self._inbox.refused_aloud(message, self._clock.now() - HOUR):
+            # Who says too much is not answered as often.
+            self._inbox.settle(message, Fate.REFUSED)
+        else:
+            self._answer(message, Fate.REFUSED, _slower(again, policy))
+
+    def _too_often(self, message: Message, policy: Policy) -> datetime | None:
+        """When the person is answered again, where they said as much in this hour as the scope allows."""
+        most = policy.messages_per_person_per_hour
+        # A private chat has the id of the person in it.
+        if most is None or message.person == OWNER or self._services.guard.is_owners(message.person):
+            return None
+        said = self._inbox.taken_from(message, policy.scope, self._clock.now() - HOUR)
+        return said[-most] + HOUR if len(said) >= most else None
 
     def _command(self, name: str, message: Message, policy: Policy) -> None:
         # What was said before the command comes before it.
         self._bursts.flush(message.conversation)
+        if name in commands.ON_PROPOSALS and name in commands.available(policy):
+            decide = partial(self._decide_on_proposal, name, message)
+            self._spawn(persistently(f"/{name}", decide, self._clock), name)
+            return
         try:
             with self._services.database.transaction():
                 self._answer(message, Fate.COMMAND, commands.answer(name, message, policy, self._answers))
@@ -208,6 +240,19 @@ class Dispatcher:
             # A command that cannot be carried out must not be found waiting again after each restart.
             log.exception("the command /%s failed", name)
             self._answer(message, Fate.COMMAND, f"/{name} failed ({type(error).__name__}); see the log.")
+
+    async def _decide_on_proposal(self, name: str, message: Message) -> None:
+        """Settled only when it is done: after a crash it is done again, which changes nothing."""
+        try:
+            text = await commands.answer_on_proposals(name, message, self.approvals)
+        except VaultloopError as error:
+            text = str(error)
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:
+            log.exception("the command /%s failed", name)
+            text = f"/{name} failed ({type(error).__name__}); see the log."
+        self._answer(message, Fate.COMMAND, text)
 
     def _answer(self, message: Message, fate: Fate, text: str) -> None:
         """Settle a message that becomes no turn."""
@@ -248,6 +293,12 @@ def _concerns(record: TurnRecord, message: Message, policy: Policy) -> bool:
     """Whether who speaks under `policy` may decide about a turn: it answers here, and under their scope."""
     here = (message.channel, message.chat) in record.turn.recipients
     return here and (policy.audience is Audience.OWNER or record.turn.scope == policy.scope)
+
+
+def _slower(again: datetime, policy: Policy) -> str:
+    limit = policy.messages_per_person_per_hour
+    messages = "one message" if limit == 1 else f"{limit} messages"
+    return f"You are answered at most {messages} an hour here. Say it again after {again:%H:%M} UTC."
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

@@ -4,15 +4,20 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from vaultloop.aio.clock import sleep
 from vaultloop.aio.failpoint import Failpoint, reached
+from vaultloop.model.conversation import OWNER, Reply
 from vaultloop.model.errors import Retry, Stalled
 from vaultloop.model.policy import Policy
 from vaultloop.sessions.services import Services, SessionLog
+from vaultloop.sessions.sorting import LateGate, Sorted, Sorting
+from vaultloop.state.proposals import Draft, Proposal, ProposalState
 from vaultloop.state.turns import TurnRecord
-from vaultloop.vault.publish import Audit, Selection, select, write_commit
+from vaultloop.vault.branch import Gate, Integrated, closed
+from vaultloop.vault.publish import Audit
 from vaultloop.vault.view import Refusal, View
 
 # How often publishing is tried while another git process is in the way.
@@ -20,6 +25,20 @@ PUBLISH_TRIES = 5
 
 # So many paths are named in an answer; the rest is counted.
 NAMED = 20
+
+# So many proposals of one scope wait for the owner at once; a session that wrote more is refused them.
+MOST_WAITING = 20
+
+# Where the owner is told what others' sessions propose.
+OWNERS_CHAT = ("console", OWNER)
+
+# So much of a commit's id is shown; a part of it is enough to name it.
+SHOWN = 8
+
+_TOO_MANY = "{} proposals of this scope wait for the owner already"
+_CAME_UNDER = "Meanwhile these have become templates, which change only with your consent."
+_CHANGED_TOO = "Somebody else changed this at the same time."
+_NOT_ANY_MORE = "Since it was written the vault has changed, so that it needs your consent now."
 
 _KEPT = "What it wrote was not published; for a week the owner can publish it: vaultloop sessions restore {}"
 
@@ -38,22 +57,29 @@ class Published:
         refused: what was left out of it.
         parked: the paths because of which the commit waits for a human, and nothing of it is on the branch.
         look: how that human sees the commit.
+        waiting: what waits for the owner; of the commit itself too, if it would change protected paths.
+        admitted: protected paths that were changed without asking.
+        decides: whether the answer goes to the owner, who decides about what waits.
     """
 
     commit: str | None
     refused: tuple[Refusal, ...] = ()
     parked: tuple[str, ...] = ()
     look: str = ""
+    waiting: tuple[Proposal, ...] = ()
+    admitted: tuple[str, ...] = ()
+    decides: bool = False
 
     @property
     def arrived(self) -> bool:
         """Whether anything of it is in the vault."""
-        return self.commit is not None and not self.parked
+        held = self.parked or self.commit in [proposal.commit for proposal in self.waiting]
+        return bool(self.admitted) or (self.commit is not None and not held)
 
     @property
     def warning(self) -> str:
         """What a reader of the answer has to know first; empty if all of it is in the vault."""
-        if not self.refused and not self.parked:
+        if not self.refused and not self.parked and not self.waiting:
             return ""
         parts = [f"{'Not all' if self.arrived else 'Nothing'} of this is in the vault."]
         if self.refused:
@@ -63,7 +89,26 @@ class Published:
                 "Somebody else changed these at the same time, so a human has to look:\n"
                 f"{_listed(self.parked)}\nWhat the session made of them: {self.look}"
             )
+        parts += [asked(proposal) if self.decides else _waits(proposal) for proposal in self.waiting]
         return "\n\n".join(parts)
+
+
+def asked(proposal: Proposal) -> str:
+    """What the owner is asked: what people may do more or less, which notes, and how to answer."""
+    draft, number = proposal.draft, proposal.number
+    return "\n".join(
+        (
+            f"Proposal {number} waits for you. {draft.reason}".strip(),
+            *draft.permissions,
+            _listed(draft.paths),
+            f"Look: vaultloop proposals show {number}",
+            f"Take it: /approve {number} {draft.commit[:SHOWN]}   Leave it: /deny {number}",
+        )
+    )
+
+
+def _waits(proposal: Proposal) -> str:
+    return f"These wait for the owner, as proposal {proposal.number}:\n{_listed(proposal.draft.paths)}"
 
 
 class Publication:
@@ -75,21 +120,42 @@ class Publication:
         self._log = log
 
     async def publish(self, view: View, policy: Policy) -> Published:
-        """Bring what `policy` grants onto the branch.
+        """Bring what `policy` grants onto the branch, and what is not for it to decide before the owner.
 
         Raises:
             Stalled: the view is not what the session was given.
         """
-        if view.revision != self._record.base:
+        record, proposals = self._record, self._services.proposals
+        if view.revision != record.base:
             raise Stalled("What lies beside the session's folder was changed; nothing is published.", cure="")
-        selection = select(await asyncio.to_thread(view.changes), policy)
-        refused = selection.refused
-        commit = self._record.commit
-        if commit is None and selection.paths:
-            commit, refused_late = await self._write(view, selection)
-            refused += refused_late
-        parked = () if commit is None else await self._integrate(commit)
-        return Published(commit, refused, parked, self._look(commit) if commit and parked else "")
+        commit = record.commit
+        if commit is None and not proposals.of_session(record.id):
+            commit = await self._sort_out(view, policy)
+        await self._keep()
+        parked = await self._bring_in(commit, view.revision) if commit else ()
+        for change in proposals.of_session(record.id, (ProposalState.ADMITTED,)):
+            await self._bring_admitted(change, policy)
+        published = self._published(commit, parked)
+        self._tell_owner(published)
+        return published
+
+    def _published(self, commit: str | None, parked: tuple[str, ...]) -> Published:
+        session, proposals = self._record.id, self._services.proposals
+        admitted = (p for p in proposals.of_session(session, (ProposalState.ADMITTED,)) if p.result)
+        return Published(
+            commit,
+            tuple(Refusal(path, why) for path, why in proposals.refused(session) or ()),
+            parked,
+            self._look(commit) if commit and parked else "",
+            tuple(proposals.of_session(session, (ProposalState.OPEN,))),
+            tuple(path for change in admitted for path in change.draft.paths),
+            self._asked_by_owner,
+        )
+
+    @property
+    def _asked_by_owner(self) -> bool:
+        turn, guard = self._record.turn, self._services.guard
+        return turn.trigger.kind == "message" and any(guard.is_owners(chat) for _, chat in turn.recipients)
 
     def _look(self, commit: str) -> str:
         path, state = self._services.sync.repository.path, self._services.state.absolute()
@@ -97,7 +163,8 @@ class Publication:
             return f"git --git-dir={path.name} show {commit[:12]} (in the state directory)"
         return f"git show {commit[:12]}"
 
-    async def _write(self, view: View, selection: Selection) -> tuple[str | None, tuple[Refusal, ...]]:
+    async def _sort_out(self, view: View, policy: Policy) -> str | None:
+        """Make commits of the changes, and put down what each of them is; returns the one to be published."""
         record, services = self._record, self._services
         audit = Audit(
             session=record.id,
@@ -107,28 +174,91 @@ class Publication:
             model=record.model,
             cost_usd=record.cost_usd,
         )
-        written = await services.sync.git(
-            lambda: write_commit(
-                services.sync.repository,
-                view,
-                selection,
-                audit,
-                author=services.author,
-                signer=services.signer,
-                at=services.clock.now(),
+        now = services.clock.now()
+        sorting = Sorting(
+            services.sync.repository,
+            view,
+            policy,
+            audit,
+            admission=services.admission,
+            author=services.author,
+            signer=services.signer,
+            now=now,
+        )
+        changes = await asyncio.to_thread(view.changes)
+        made = await services.sync.git(sorting.result, changes)
+        self._put_down(made, now)
+        reached(Failpoint.COMMIT_RECORDED)
+        return made.commit
+
+    def _put_down(self, made: Sorted, now: datetime) -> None:
+        """Before a branch moves: after a crash these commits are brought in, not made a second time."""
+        record, proposals = self._record, self._services.proposals
+        with self._services.database.transaction():
+            if made.commit is not None:
+                self._services.turns.record_commit(record.id, made.commit)
+            if made.admitted is not None:
+                proposals.add(made.admitted, ProposalState.ADMITTED, now)
+            refused = list(made.refused)
+            for draft in made.proposed:
+                if len(proposals.open(draft.scope)) >= MOST_WAITING:
+                    refused += [Refusal(path, _TOO_MANY.format(MOST_WAITING)) for path in draft.paths]
+                else:
+                    proposals.add(draft, ProposalState.OPEN, now)
+            proposals.sort_out(record.id, [(refusal.path, refusal.reason) for refusal in refused])
+
+    async def _keep(self) -> None:
+        """Hold on to the commits that no branch has."""
+        repository = self._services.sync.repository
+        for proposal in self._services.proposals.of_session(self._record.id):
+            await self._services.sync.git(repository.keep, proposal.reference, proposal.commit)
+
+    async def _bring_in(self, commit: str, base: str) -> tuple[str, ...]:
+        """Bring in what may be published; the paths that have to wait for a human."""
+        proposals, record = self._services.proposals, self._record
+        if commit in [proposal.commit for proposal in proposals.of_session(record.id)]:
+            return ()
+        integrated = await self._integrate(commit, closed)
+        if integrated.protected:
+            draft = Draft(record.id, record.turn.scope, commit, base, integrated.protected, _CAME_UNDER)
+            proposals.add(draft, ProposalState.OPEN, self._services.clock.now())
+            await self._keep()
+        return integrated.parked
+
+    async def _bring_admitted(self, change: Proposal, policy: Policy) -> None:
+        """Bring in what needs nobody's consent, if that is still so upon what the vault is by now."""
+        services, now = self._services, self._services.clock.now()
+        repository = services.sync.repository
+        gate = LateGate(repository, services.admission, policy, now)
+        integrated = await self._integrate(change.commit, gate)
+        if not integrated.parked and not integrated.protected:
+            services.proposals.arrived(change.number, change.commit, now)
+            return
+        draft = change.draft
+        permissions = await services.sync.git(
+            lambda: services.admission.permissions(
+                repository.files(draft.base), repository.files(draft.commit)
             )
         )
-        if written.commit is not None:
-            # Before a branch moves: after a crash this commit is brought in, not made a second time.
-            services.turns.record_commit(record.id, written.commit)
-            reached(Failpoint.COMMIT_RECORDED)
-        return written.commit, written.refused
+        reason = _CHANGED_TOO if integrated.parked else _NOT_ANY_MORE
+        services.proposals.open_up(change.number, reason, permissions, now)
 
-    async def _integrate(self, commit: str) -> tuple[str, ...]:
-        """Onto the branch, and on its way to the remote; the paths that have to wait for a human."""
+    def _tell_owner(self, published: Published) -> None:
+        """Of each proposal once: in the answer if they asked for this work, else in their own chat."""
+        services, now = self._services, self._services.clock.now()
+        if published.decides or not published.waiting:
+            return
+        for proposal in published.waiting:
+            draft = proposal.draft
+            said = f"{asked(proposal)}\n(From the scope {draft.scope}, session {draft.session}.)"
+            services.outbox.put(Reply(f"proposal/{proposal.number}", *OWNERS_CHAT, said), now)
+        services.on_owed()
+
+    async def _integrate(self, commit: str, gate: Gate) -> Integrated:
+        """Onto the branch, and on its way to the remote."""
         for left in reversed(range(PUBLISH_TRIES)):
             try:
-                integrated = await self._services.sync.integrate(commit)
+                integrated = await self._services.sync.integrate(commit, gate=gate)
                 break
             except Retry as error:
                 if not left:
@@ -137,10 +267,10 @@ class Publication:
                 await sleep(self._services.clock, error.after)
         else:
             raise AssertionError("the last try returns or raises")
-        done = "parked" if integrated.parked else "published"
+        done = "parked" if integrated.parked else "held" if integrated.protected else "published"
         self._log.info("%s %s", done, commit[:12], extra={"commit": commit})
         self._services.on_published()
-        return integrated.parked
+        return integrated
 
 
 async def restore(session: str, services: Services) -> str:
@@ -159,13 +289,21 @@ async def restore(session: str, services: Services) -> str:
     policy = services.guard.policy(record.turn.scope)
     log = SessionLog.of(session, logging.getLogger(__name__))
     published = await Publication(record, services, log).publish(view, policy)
-    if published.warning and not published.arrived:
+    if published.warning and not published.arrived and not published.waiting:
         raise Stalled(published.warning, cure="\n\nIt is still kept.")
-    said = f"Published as {published.commit[:12]}." if published.commit else "There was nothing to publish."
+    said = _said(published)
     why = record.detail.removesuffix(kept_hint(session)).strip()
     services.turns.amend(session, " ".join(part for part in (why, said, published.warning) if part))
     await asyncio.to_thread(services.views.discard, view)
     return "\n\n".join(part for part in (published.warning, said) if part)
+
+
+def _said(published: Published) -> str:
+    if published.commit and published.arrived:
+        return f"Published as {published.commit[:12]}."
+    if published.admitted:
+        return f"Changed without asking:\n{_listed(published.admitted)}"
+    return "" if published.waiting else "There was nothing to publish."
 
 
 def _listed(things: Sequence[Any]) -> str:

@@ -49,13 +49,18 @@ class Queue:
         self._waiters: dict[str, asyncio.Future[None]] = {}
         # Turns that are ended before they have begun.
         self._leaving: set[str] = set()
-        # When the first of those that wait for their next try may start.
+        # When the first of those that wait, for their next try or for a budget, may start.
         self._next_try: datetime | None = None
 
     def configure(self, defaults: AgentDefaults) -> None:
         """Sessions that start from now on follow `defaults`."""
         self._defaults = defaults
         self.ring()
+
+    def reconsider(self) -> None:
+        """What a note allows changed: what waits for a budget may look again."""
+        if self._turns.unpark(self._clock.now()):
+            self.ring()
 
     def begin(self) -> None:
         """Start sessions from now on."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from vaultloop.model.conversation import NOTHING_TO_SAY, Outcome, SendWhen, Turn
+from vaultloop.model.gateway import Exhausted
 from vaultloop.state.turns import TurnRecord, TurnState
 
 # How a turn ended, where nothing else says so.
@@ -16,6 +17,9 @@ SENTENCES = {
     Outcome.TIMED_OUT: "It took longer than `stop-after` allows and was stopped.",
     Outcome.REPLACED: "A newer run took its place.",
 }
+
+# Where this machine cannot hold sessions of a class in, and who asks is not told what it lacks.
+NOT_HERE = "This cannot be answered here as yet; the owner can see why."
 
 _SILENCE = (
     "The people who get your answer are only disturbed when there is something that they need to hear. If "
@@ -65,6 +69,14 @@ def of_failed_try(record: TurnRecord, not_before: datetime, why: str) -> str:
     """What the record says while a turn waits for its next try."""
     coming = not_before.astimezone(ZoneInfo(record.turn.timezone)).isoformat(timespec="minutes")
     return f"Try {record.attempt} of {record.turn.limits.retries + 1} failed, the next is at {coming}: {why}"
+
+
+def of_parked(spent: Exhausted, timezone: str) -> tuple[str, str]:
+    """What the owner and what everybody else hears while a turn waits for a budget, with the date."""
+    until = f"{spent.until.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M} ({timezone})"
+    goes_on = "It goes on by itself"
+    to_owner = f"Parked until {until}. {spent.reason} {goes_on} then, or once the note allows more."
+    return to_owner, f"Parked until {until}: the budget here is spent. {goes_on} then."
 
 
 def tries(record: TurnRecord) -> str:

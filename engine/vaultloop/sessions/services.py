@@ -13,18 +13,20 @@ from vaultloop.aio.clock import Clock
 from vaultloop.model.cell import Runner
 from vaultloop.model.component import Contributor, Guard, Origin
 from vaultloop.model.conversation import AgentDefaults
-from vaultloop.model.gateway import Doors
+from vaultloop.model.gateway import Doors, Purse
 from vaultloop.model.policy import Audience
 from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Inbox
 from vaultloop.state.outbox import Outbox
+from vaultloop.state.proposals import Proposals
 from vaultloop.state.transcripts import Transcripts
 from vaultloop.state.turns import Turns
 from vaultloop.vault.debris import clear_away
 from vaultloop.vault.repository import Identity
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.sync import Sync
+from vaultloop.vault.verdict import Admission, NobodyAdmits
 from vaultloop.vault.views import Views
 
 # How long what could not be recorded waits for the next try (seconds): the first time, and at most.
@@ -65,6 +67,8 @@ class Services:
         confinement: what holds sessions of a class in; raises Stalled where they may not run here.
         doors: to the gateway; without it no session reaches any address.
         mounts: the operator's folders, by the names that notes use.
+        purse: what may still be spent; without it budgets are the gateway's alone.
+        admission: who decides about changes of what governs the agent.
         on_published: rings the bell of the state flow; called after a commit came onto the branch.
         on_owed: there is a new reply in the outbox.
         environment: of the engine; next to nothing of it reaches a session.
@@ -82,6 +86,8 @@ class Services:
     confinement: Callable[[Audience], Confinement]
     doors: Doors | None = None
     mounts: Mapping[str, Path] = field(default_factory=dict)
+    purse: Purse | None = None
+    admission: Admission = field(default_factory=NobodyAdmits)
     clock: Clock
     on_published: Callable[[], None]
     on_owed: Callable[[], None]
@@ -98,6 +104,10 @@ class Services:
     @property
     def outbox(self) -> Outbox:
         return Outbox(self.database)
+
+    @property
+    def proposals(self) -> Proposals:
+        return Proposals(self.database)
 
     @property
     def transcripts(self) -> Transcripts:

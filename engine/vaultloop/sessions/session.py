@@ -17,9 +17,9 @@ from pathlib import Path
 
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.cell import Result
-from vaultloop.model.conversation import AgentDefaults, Outcome, Reply
+from vaultloop.model.conversation import OWNER, AgentDefaults, Outcome, Reply
 from vaultloop.model.errors import Denied, Late, Stalled, VaultloopError
-from vaultloop.model.gateway import Allowance
+from vaultloop.model.gateway import Allowance, Exhausted
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions import placeholders, report
 from vaultloop.sessions.attempt import Attempt, Brief, within
@@ -33,6 +33,12 @@ from vaultloop.vault.view import View
 # How long a failed run waits for its next try: the first time, each time twice as long, and at most.
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(minutes=15)
+
+# Who hears what a program or this machine complains of; strangers only hear that it did not work.
+TOLD_ALL = (Audience.OWNER, Audience.CRON)
+
+# Where the owner always has a chat.
+CONSOLE = "console"
 
 
 class Session:
@@ -109,7 +115,15 @@ class Session:
         except Denied as error:
             self._end(Outcome.REFUSED, str(error), str(error), to_others="")
             return
-        confinement = self._services.confinement(policy.audience)
+        try:
+            confinement = self._services.confinement(policy.audience)
+        except Stalled as error:
+            said = str(error) if policy.audience in TOLD_ALL else report.NOT_HERE
+            self._end(Outcome.REFUSED, said, str(error), to_others=report.NOT_HERE)
+            return
+        if spent := self._spent(policy):
+            self._park(spent, policy)
+            return
         self._log = SessionLog.of(self._id, logging.getLogger(__name__), confinement)
         # Before the view is made, which takes the shorter the less changed: turns begin in their order.
         now = self._services.clock.now()
@@ -129,7 +143,7 @@ class Session:
             case Result(ok=True) as result:
                 self._answered(result, self._attempt, brief)
             case result:
-                await self._failed(result, policy)
+                await self._failed(result, policy, self._attempt)
 
     def _answered(self, result: Result, attempt: Attempt, brief: Brief) -> None:
         """Keep the answer, and what the conversation will remember of it, both or none."""
@@ -144,14 +158,58 @@ class Session:
         with suppress(OSError):
             transcripts.tidy(conversation)
 
-    async def _failed(self, result: Result, policy: Policy) -> None:
+    async def _failed(self, result: Result, policy: Policy, attempt: Attempt) -> None:
         record = self._record
+        if attempt.refused:
+            await self._out_of_money(result, policy, attempt)
+            return
         if result.retryable and record.attempt <= record.turn.limits.retries and _can_pay(record, policy):
             await self._try_again_later(record, result.text)
             return
         # What a program complains of is for the owner; strangers only hear that it failed.
-        told_all = policy.audience in (Audience.OWNER, Audience.CRON)
-        await self.give_up(Outcome.FAILED, result.text, said=result.text if told_all else "")
+        await self.give_up(
+            Outcome.FAILED, result.text, said=result.text if policy.audience in TOLD_ALL else ""
+        )
+
+    async def _out_of_money(self, result: Result, policy: Policy, attempt: Attempt) -> None:
+        """The gateway refused a request: what did nothing as yet waits, the rest has failed."""
+        spent = self._spent(policy)
+        if spent is not None and not attempt.acted:
+            record = self._record
+            self._park(spent, policy)
+            with suppress(OSError):
+                await asyncio.to_thread(self._give_back, record)
+            return
+        why = f"{attempt.refused} {result.text}".strip()
+        await self.give_up(Outcome.FAILED, why, said=why if policy.audience in TOLD_ALL else "")
+
+    def _spent(self, policy: Policy) -> Exhausted | None:
+        """The budget because of which a session may not begin now."""
+        purse, runner = self._services.purse, self._services.runner(self._defaults)
+        # A program that asks no model spends nothing.
+        if purse is None or not runner.models(policy):
+            return None
+        return purse.exhausted(policy, _allowance(self._defaults), self._services.clock.now())
+
+    def _park(self, spent: Exhausted, policy: Policy) -> None:
+        """Back into the queue until there is money again; who waits for it is told once, with the date."""
+        services, record = self._services, self._record
+        now, turn = services.clock.now(), record.turn
+        to_owner, to_others = report.of_parked(spent, self._defaults.timezone)
+        told = {}
+        if turn.trigger.kind == "message":
+            for channel, chat in turn.recipients:
+                text = to_owner if services.guard.is_owners(chat) else to_others
+                told[channel, chat] = f"{turn.id}/parked/{spent.until.isoformat()}", text
+        if not any(services.guard.is_owners(chat) for _, chat in told):
+            # Once for all that waits in this scope.
+            told[CONSOLE, OWNER] = f"parked/{policy.scope}/{spent.until.isoformat()}", to_owner
+        with services.database.transaction():
+            self._turns.park(self._id, to_owner, spent.until)
+            for (channel, chat), (key, text) in told.items():
+                services.outbox.put(Reply(key, channel, chat, text), now)
+        self._log.info("is parked: %s", to_owner)
+        services.on_owed()
 
     async def _try_again_later(self, record: TurnRecord, why: str) -> None:
         """Back into the queue; what this try did in its view goes with the view."""
@@ -207,11 +265,7 @@ class Session:
             view=view,
             prompt=prompt,
             instructions=report.joined(told, report.silence(turn)),
-            allowance=Allowance(
-                self._defaults.budget_usd_per_day,
-                self._defaults.budget_usd_per_month,
-                self._defaults.timezone,
-            ),
+            allowance=_allowance(self._defaults),
             goes_on=goes_on,
             resume=services.transcripts.find(turn.conversation, policy.id) if goes_on else None,
         )

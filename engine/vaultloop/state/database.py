@@ -112,6 +112,30 @@ MIGRATIONS = (
     """
     ALTER TABLE turns ADD COLUMN confinement TEXT; -- what held its agent in
     """,
+    """
+    CREATE TABLE publications (        -- sessions whose changes were sorted, once
+        session TEXT PRIMARY KEY,
+        refused TEXT NOT NULL          -- of them: paths and reasons, as JSON
+    ) STRICT;
+    CREATE TABLE proposals (           -- changes of what governs the agent
+        number INTEGER PRIMARY KEY,
+        session TEXT NOT NULL, scope TEXT NOT NULL,
+        "commit" TEXT NOT NULL, base TEXT NOT NULL,
+        paths TEXT NOT NULL,           -- as JSON, like the next one
+        permissions TEXT NOT NULL,     -- what people may do more or less with it
+        reason TEXT NOT NULL,          -- why it waits
+        state TEXT NOT NULL,           -- open, approved, denied, superseded, stale; admitted needed nobody
+        made_at TEXT NOT NULL,
+        settled_at TEXT, settled_by TEXT,
+        result TEXT                    -- the commit on the branch that took it in
+    ) STRICT;
+    CREATE INDEX proposals_open ON proposals (scope) WHERE state = 'open';
+    CREATE INDEX proposals_session ON proposals (session);
+    """,
+    """
+    ALTER TABLE turns ADD COLUMN parked INTEGER NOT NULL DEFAULT 0; -- while it waits: for a budget
+    CREATE INDEX inbox_person ON inbox (person, received_at);
+    """,
 )
 
 

@@ -51,6 +51,32 @@ class Inbox:
         rows = self._database.rows("SELECT * FROM inbox WHERE fate = 'waiting' ORDER BY rowid")
         return [_message(row) for row in rows]
 
+    def taken_from(self, message: Message, scope: str, since: datetime) -> list[datetime]:
+        """When the person of `message` said, after `since`, what was answered under `scope` or will be here.
+
+        Oldest first; only what came before `message`.
+        """
+        rows = self._database.rows(
+            "SELECT received_at FROM inbox WHERE person = ?1 AND received_at > ?2 AND rowid < ("
+            " SELECT rowid FROM inbox WHERE channel = ?4 AND chat = ?5 AND message = ?6) AND ("
+            " (fate = 'waiting' AND channel = ?4 AND chat = ?5) OR"
+            " (fate = 'turn' AND turn IN (SELECT id FROM turns WHERE scope = ?3)))"
+            " ORDER BY received_at",
+            *(message.person, since.isoformat(), scope, message.channel, message.chat, message.id),
+        )
+        return [datetime.fromisoformat(row["received_at"]) for row in rows]
+
+    def refused_aloud(self, message: Message, since: datetime) -> bool:
+        """Whether the person of `message` was told in this chat, after `since`, that they are refused."""
+        row = self._database.row(
+            "SELECT 1 FROM inbox JOIN outbox"
+            " ON outbox.key = inbox.channel || '/' || inbox.chat || '/' || inbox.message || '/answer'"
+            " WHERE person = ? AND received_at > ? AND fate = 'refused'"
+            " AND inbox.channel = ? AND inbox.chat = ? LIMIT 1",
+            *(message.person, since.isoformat(), message.channel, message.chat),
+        )
+        return row is not None
+
     def of_turn(self, turn_id: str) -> list[Message]:
         """The messages that a turn answers, in the order in which they came."""
         rows = self._database.rows("SELECT * FROM inbox WHERE turn = ? ORDER BY rowid", turn_id)

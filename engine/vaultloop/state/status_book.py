@@ -14,9 +14,13 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from vaultloop.model.errors import VaultloopError
+from vaultloop.model.policy import Audience
 from vaultloop.model.resource import AnyResource, Kind, Ref, Resource, Source
 from vaultloop.model.status import Condition, Confinement, Push, PushState, Status
 from vaultloop.state.database import Database
+
+# In place of what holds sessions in, for a class that may not run here.
+REFUSED = "refused"
 
 # Shorter beginnings of a commit id are more likely a slip than a wish.
 SHORTEST_REVISION = 4
@@ -169,12 +173,15 @@ class StatusBook:
         self._database.remember("push", json.dumps(value))
 
     @property
-    def sandbox(self) -> Confinement:
-        """What holds sessions in."""
-        return Confinement(self._database.fact("sandbox") or Confinement.UNCONFINED)
+    def sandbox(self) -> Mapping[str, str]:
+        """What holds the sessions of each class in, or `refused`; empty before an engine has looked."""
+        found: dict[str, str] = json.loads(self._database.fact("sandbox") or "{}")
+        return found
 
-    def record_sandbox(self, confinement: Confinement) -> None:
-        self._database.remember("sandbox", confinement)
+    def record_sandbox(self, outcomes: Mapping[Audience, Confinement | None]) -> None:
+        """None stands for a class whose sessions are refused."""
+        words = {audience: outcome or REFUSED for audience, outcome in outcomes.items()}
+        self._database.remember("sandbox", json.dumps(words))
 
     @property
     def attention(self) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class TurnRecord:
         commit: what it published, recorded before any branch moves.
         detail: why it ended as it did or what its answer should add, for people.
         attempt: which try it is, from 1 on.
-        not_before: while it is queued for another try: when that may start.
+        not_before: while it is queued for another try, or parked: when that may start.
+        parked: it waits for a budget, not after a failure.
         confinement: what held its agent in; None before one was started.
     """
 
@@ -64,6 +65,7 @@ class TurnRecord:
     attempt: int
     not_before: datetime | None
     confinement: Confinement | None = None
+    parked: bool = False
 
     @property
     def id(self) -> str:
@@ -181,7 +183,7 @@ class Turns:
         """A session works on it, in `view`, held in by `confinement`."""
         self._change(
             "state = 'running', policy = ?, base = ?, view = ?, acted = 0, started_at = ?, not_before = NULL,"
-            " detail = NULL, confinement = ?",
+            " parked = 0, detail = NULL, confinement = ?",
             *(policy, base, view, now.isoformat(), confinement),
             turn_id=turn_id,
         )
@@ -213,6 +215,23 @@ class Turns:
             *(why, not_before.isoformat()),
             turn_id=turn_id,
         )
+
+    def park(self, turn_id: str, why: str, not_before: datetime) -> None:
+        """A budget is spent: it waits until `not_before`, or until somebody raises the budget."""
+        self._change(
+            "state = 'queued', view = NULL, base = NULL, acted = 0, parked = 1, detail = ?, not_before = ?",
+            *(why, not_before.isoformat()),
+            turn_id=turn_id,
+        )
+
+    def unpark(self, now: datetime) -> bool:
+        """Those that wait for a budget may look again, now; whether there is one."""
+        with self._database.transaction() as change:
+            found = change.execute(
+                "UPDATE turns SET not_before = ? WHERE state = 'queued' AND parked = 1 AND not_before > ?",
+                (now.isoformat(), now.isoformat()),
+            )
+            return found.rowcount > 0
 
     def mark_acted(self, turn_id: str) -> None:
         """From here on it may have changed the world."""
@@ -279,6 +298,7 @@ def _record(row: sqlite3.Row) -> TurnRecord:
         detail=row["detail"] or "",
         attempt=row["attempt"],
         not_before=_time(row["not_before"]),
+        parked=bool(row["parked"]),
         confinement=Confinement(row["confinement"]) if row["confinement"] else None,
     )
 

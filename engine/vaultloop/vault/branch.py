@@ -4,7 +4,7 @@ Plain synchronous code for the git thread. Each step reads the branch anew and m
 so it does not matter who else (the human's own git, another step) moved it meanwhile.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.checkout import Checkout, DirtyError
 from vaultloop.vault.folder import Edit, Folder
 from vaultloop.vault.plain_folder import FolderFiles
+from vaultloop.vault.protected import protected_in
 from vaultloop.vault.repository import HeadMovedError, Identity, Repository
+from vaultloop.vault.revision import RevisionFiles
 from vaultloop.vault.trees import shown
 
 # Others move the branch or edit files while we work; more rounds than this mean that something is wrong.
@@ -26,6 +28,17 @@ class UnsettledError(Retry):
     """Somebody is writing a declaration just now: half of one must not count."""
 
 
+# Given the vault before and after a merge, and the protected paths that differ: those of them that nobody
+# allowed to differ.
+Gate = Callable[[RevisionFiles, RevisionFiles, Collection[str]], Collection[str]]
+
+
+def closed(before: RevisionFiles, after: RevisionFiles, paths: Collection[str]) -> Collection[str]:
+    """The gate through which no change of a protected path comes."""
+    del before, after
+    return paths
+
+
 @dataclass(frozen=True, slots=True)
 class Integrated:
     """What became of a commit that was to be brought onto the branch.
@@ -34,10 +47,23 @@ class Integrated:
         revision: where the branch is now.
         parked: paths that both sides changed; then nothing of the commit is on the branch, and it is kept
             under `refs/vaultloop/parked/<commit>`.
+        protected: protected paths that it would have changed and may not; then too nothing of it is there.
     """
 
     revision: str
     parked: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Why a commit is not on the branch: the paths that are in its way; none of them if it is there."""
+
+    conflicts: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.conflicts or self.protected)
 
 
 class Branch:
@@ -138,18 +164,28 @@ class Branch:
         self._folder.follow(head)
         return FolderFiles(self._folder.path, head or "", self._folder.is_of_vault)
 
-    def integrate(self, commit: str, message: str = "Join two lines of work") -> Integrated:
+    def integrate(
+        self, commit: str, message: str = "Join two lines of work", gate: Gate = closed
+    ) -> Integrated:
         """Bring a session's commit onto the branch; doing it again changes nothing.
+
+        The protected paths stay as they are on the branch, but for what `gate` lets through.
 
         Raises:
             Retry: git is at work in the folder.
         """
-        conflicts = self.unite(commit, message)
-        if conflicts:
+        obstacle = self._bring(commit, message, gate)
+        if obstacle.conflicts:
             self.repository.keep(f"parked/{commit}", commit)
-        head = self.repository.head
-        assert head is not None
-        return Integrated(head, conflicts)
+        return self._integrated(obstacle)
+
+    def approve(self, commit: str, message: str) -> Integrated:
+        """Bring in a commit that an owner approved, by a commit with `message`, which names the owner's act.
+
+        Raises:
+            Retry: git is at work in the folder.
+        """
+        return self._integrated(self._bring(commit, message, None, joined=True))
 
     def unite(self, other: str, message: str) -> tuple[str, ...]:
         """Fast-forward to `other`, or join it; returns the paths that both sides changed: then nothing moves.
@@ -161,6 +197,18 @@ class Branch:
             UnsettledError: one has not.
             Retry: git is at work in the folder, or others kept moving the branch.
         """
+        return self._bring(other, message, None).conflicts
+
+    def _integrated(self, obstacle: _Obstacle) -> Integrated:
+        head = self.repository.head
+        assert head is not None
+        return Integrated(head, obstacle.conflicts, obstacle.protected)
+
+    def _bring(self, other: str, message: str, gate: Gate | None, *, joined: bool = False) -> _Obstacle:
+        """Bring in `other`, by a commit of its own if `joined`; what is in its way, if it does not come in.
+
+        Without a `gate` it is a human's, and may change everything.
+        """
         unwritable: tuple[str, ...] = ()
         for _ in range(ATTEMPTS):
             if self._folder is not None:
@@ -168,31 +216,45 @@ class Branch:
                 self.recover()
             head = self.repository.head
             if head is not None and self.repository.is_ancestor(other, head):
-                return ()
+                return _Obstacle()
             try:
                 with self.repository.at_work():
                     if self._commit_pending(head, other):
                         continue
-                    target, conflicts = self._target(head, other, message)
+                    target, conflicts = self._target(head, other, message, joined=joined)
                     if conflicts:
-                        return conflicts
+                        return _Obstacle(conflicts)
+                    if protected := self._stopped(head, target, gate):
+                        return _Obstacle(protected=protected)
                     self._advance(head, target)
             except HeadMovedError:
                 continue
             except DirtyError as error:
                 # A human wrote in between: theirs is committed in the next round, if it is ours to commit.
                 if error.paths == unwritable:
-                    return unwritable
+                    return _Obstacle(unwritable)
                 unwritable = error.paths
         raise _moves_too_fast()
+
+    def _stopped(self, head: str | None, target: str, gate: Gate | None) -> tuple[str, ...]:
+        """The protected paths that differ between the branch and what it would become, and may not."""
+        if gate is None:
+            return ()
+        after = self.repository.files(target)
+        before = self.repository.files(head) if head else self.repository.files_of_tree(None)
+        protected = protected_in(before) | protected_in(after)
+        differing = [path for path in self.repository.changed_leaves(head, target) if path in protected]
+        return tuple(sorted(gate(before, after, differing))) if differing else ()
 
     def conflicts(self, other: str) -> tuple[str, ...]:
         """The paths that the branch and `other` have both changed since they parted."""
         head = self.repository.head
         return self.repository.join(head, other)[1] if head else ()
 
-    def _target(self, head: str | None, other: str, message: str) -> tuple[str, tuple[str, ...]]:
-        if head is None or self.repository.is_ancestor(head, other):
+    def _target(
+        self, head: str | None, other: str, message: str, *, joined: bool = False
+    ) -> tuple[str, tuple[str, ...]]:
+        if head is None or (not joined and self.repository.is_ancestor(head, other)):
             return other, ()
         tree, conflicts = self.repository.join(head, other)
         if conflicts:

@@ -42,3 +42,14 @@ class Files(Protocol):
         ...
 
     def read(self, entry: Entry) -> bytes: ...
+
+
+class Revised(Files, Protocol):
+    """The files of one revision among others."""
+
+    def changed_since(self, tree: str) -> dict[str, tuple[Entry | None, Entry | None]] | None:
+        """Each regular file that differs from those of an earlier root tree, with both sides.
+
+        None if that tree is no more. What is no regular file on a side is None there.
+        """
+        ...

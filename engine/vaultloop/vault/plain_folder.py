@@ -43,6 +43,17 @@ class FolderFiles:
             return iter(())
         return iter(sorted(self._entries(self._folder / folder, folder), key=lambda entry: entry.path))
 
+    def paths(self, folder: str = "") -> Iterator[str]:
+        """The paths of the files below `folder`, in no order; none of them is read."""
+        for child in self._children(self._folder / folder):
+            path = f"{folder}/{child.name}" if folder else child.name
+            if child.name in _SKIPPED or child.is_symlink() or not is_utf8(child.name):
+                continue
+            if child.is_dir():
+                yield from self.paths(path)
+            elif self._counts(child, path):
+                yield path
+
     def entry(self, path: str) -> Entry | None:
         """One file, if it is there."""
         if not self._is_exactly_there(path) or not self._counts(self._folder / path, path):

@@ -1,19 +1,24 @@
-"""Publishing: the changes of a view that its scope grants become one signed commit; the rest is named.
+"""Publishing: what a view's changes become, and commits of them.
 
-Blobs and trees are written straight into the object database: no checkout, no index, no git command. The
-commit moves no branch; bringing it onto the branch is the work of `sync`.
+Each change is sorted once: published, held (an owner or the rules of self-edit decide), or refused with a
+reason. Blobs and trees are written straight into the object database: no checkout, no index, no git command.
+A commit moves no branch; bringing it onto the branch is the work of `sync`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
 
 from vaultloop.model.conversation import Trigger
-from vaultloop.model.policy import Policy, is_protected
+from vaultloop.model.policy import Audience, Policy, is_protected
+from vaultloop.vault.active_content import KIND, added
 from vaultloop.vault.files import Entry
+from vaultloop.vault.location import FOLDER
+from vaultloop.vault.protected import LookAlikes, Protected, is_declared_at
 from vaultloop.vault.repository import Identity, Repository
 from vaultloop.vault.signing import Signer
+from vaultloop.vault.verdict import GOVERNS
 from vaultloop.vault.view import Changes, NotOrdinaryError, Refusal, View
 
 # What agents may write beside notes: the attachments that Obsidian shows, none of which can act.
@@ -26,19 +31,59 @@ WRITABLE_TYPES = frozenset({".md"}) | ATTACHMENTS
 # So many deletions are held back if they are also more than half of what the session saw.
 MANY = 10
 
+# What one session may publish: a history keeps it for ever.
+MOST_FILES = 1000
+MOST_BYTES = 100 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The changes of a view, sorted into what may be published and what may not."""
+    """The changes of a view, sorted by their paths.
+
+    Attributes:
+        written, deleted: what may be published.
+        held_written, held_deleted: changes of protected paths, to be judged.
+        refused: what may not, with the reason.
+    """
 
     written: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
+    held_written: tuple[str, ...] = ()
+    held_deleted: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All that is published."""
+        """All that may be published."""
         return self.written + self.deleted
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """All that is to be judged."""
+        return self.held_written + self.held_deleted
+
+
+# What a commit changes, by path; None is a deletion.
+Edits = Mapping[str, Entry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Changes as they were read from a view, once.
+
+    Attributes:
+        edits: what may be published.
+        held: changes of protected paths, to be judged.
+        active: what might be published, but acts when it is opened.
+        acts: the words for what acts, by path; also of what is held.
+        refused: what turned out to be unfit, with all that was refused before.
+    """
+
+    edits: Edits = field(default_factory=dict)
+    held: Edits = field(default_factory=dict)
+    active: Edits = field(default_factory=dict)
+    acts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +110,18 @@ class Audit:
         return "\n".join(f"{key}: {_one_line(value)}" for key, value in values.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A commit, or None where nothing was left to commit, and what was refused while writing it."""
-
-    commit: str | None
-    refused: tuple[Refusal, ...] = field(default=())
-
-
-def select(changes: Changes, policy: Policy) -> Selection:
-    """Sort `changes` into what `policy` lets a session publish and what is refused."""
-    refused = list(changes.refused)
-    allowed: dict[str, None] = {}
-    for path in (*changes.written, *changes.deleted):
-        if reason := refusal(path, policy):
-            refused.append(Refusal(path, reason))
-        else:
-            allowed[path] = None
+def select(changes: Changes, policy: Policy, protected: Protected | None = None) -> Selection:
+    """Sort `changes` into what `policy` lets a session publish, what is to be judged, and what is refused."""
+    everything = (*changes.written, *changes.deleted)
+    if len(everything) > MOST_FILES:
+        what = f"the changes of {_counted(len(everything), 'file')}"
+        too_many = Refusal(what, f"a session publishes at most {MOST_FILES}; nothing of it is published")
+        return Selection(refused=(*changes.refused, too_many))
+    protected = protected or Protected()
+    reasons = {path: refusal(path, policy, protected) for path in everything}
+    refused = [*changes.refused, *(Refusal(path, why) for path, why in reasons.items() if why)]
+    held = {path for path, why in reasons.items() if not why and path in protected}
+    allowed = {path for path, why in reasons.items() if not why} - held
     deleted = tuple(path for path in changes.deleted if path in allowed)
     if deleted and _clears_out(changes):
         what = f"the deletion of {_counted(len(deleted), 'file')}"
@@ -90,6 +130,8 @@ def select(changes: Changes, policy: Policy) -> Selection:
     return Selection(
         written=tuple(path for path in changes.written if path in allowed),
         deleted=deleted,
+        held_written=tuple(path for path in changes.written if path in held),
+        held_deleted=tuple(path for path in changes.deleted if path in held),
         refused=tuple(sorted(refused, key=str)),
     )
 
@@ -98,10 +140,10 @@ def _clears_out(changes: Changes) -> bool:
     return len(changes.deleted) >= MANY and 2 * len(changes.deleted) > changes.files
 
 
-def refusal(path: str, policy: Policy) -> str:
-    """Why a session under `policy` may not change `path`; empty if it may."""
-    if is_protected(path):
-        return "it governs the agent, so only a human may change it"
+def refusal(path: str, policy: Policy, protected: Protected | None = None) -> str:
+    """Why a session under `policy` may not even ask for a change of `path`; empty if it may."""
+    if path in (protected or Protected()) and not _may_be_judged(path, policy):
+        return GOVERNS
     if not policy.writes(path):
         return f"the scope {policy.scope} does not grant writing it"
     if PurePosixPath(path).suffix.lower() not in WRITABLE_TYPES:
@@ -109,42 +151,135 @@ def refusal(path: str, policy: Policy) -> str:
     return ""
 
 
+def _may_be_judged(path: str, policy: Policy) -> bool:
+    """Whether anybody could admit or approve a change of this protected path.
+
+    With `self-edit: deny` only a reminder has a chance. What merely looks like `agent/` would mislead its
+    owner, and a name that begins with a dot is no note.
+    """
+    if any(part.startswith(".") for part in path.split("/")):
+        return False
+    top = path.partition("/")[0]
+    if top != FOLDER and is_protected(f"{top}/note", ()):
+        return False
+    return policy.self_edit != "deny" or is_declared_at(path)
+
+
+def gather(repository: Repository, view: View, selection: Selection, policy: Policy) -> Gathered:
+    """Read what was selected, once and with all checks, into blobs; runs in the git thread.
+
+    A program that outlived its session may still be at work in the view: what is judged is what is committed.
+    """
+    reading = _Reading(repository, view, policy)
+    with repository.in_bulk(len(selection.written) + len(selection.held_written)):
+        edits = reading.edits(selection.deleted, selection.written)
+        held = reading.edits(selection.held_deleted, selection.held_written)
+    edits, held = reading.fitting(edits), reading.fitting(held)
+    return Gathered(
+        edits={path: entry for path, entry in edits.items() if path not in reading.acts},
+        held=held,
+        active={path: entry for path, entry in edits.items() if path in reading.acts},
+        acts=reading.acts,
+        refused=tuple(sorted((*selection.refused, *reading.refused), key=str)),
+    )
+
+
+class _Reading:
+    """One pass over the changed files of a view."""
+
+    def __init__(self, repository: Repository, view: View, policy: Policy) -> None:
+        self._repository, self._view, self._policy = repository, view, policy
+        self._left = MOST_BYTES
+        self.acts: dict[str, tuple[str, ...]] = {}
+        self.refused: list[Refusal] = []
+
+    def edits(self, deleted: Collection[str], written: Collection[str]) -> dict[str, Entry | None]:
+        found: dict[str, Entry | None] = dict.fromkeys(deleted)
+        for path in written:
+            try:
+                found[path] = self._entry(path)
+            except NotOrdinaryError as error:
+                self.refused.append(Refusal(path, str(error)))
+        return found
+
+    def _entry(self, path: str) -> Entry:
+        data = self._view.read(path)
+        if len(data) > self._left:
+            raise NotOrdinaryError(f"a session publishes at most {MOST_BYTES // (1024 * 1024)} MB")
+        self._left -= len(data)
+        known = self._view.base.get(path)
+        if words := self._active_content(path, known[0] if known else None, data):
+            self.acts[path] = words
+        blob = self._repository.write_blob(data)
+        return Entry(path, blob, executable=known[0].executable if known else False)
+
+    def _active_content(self, path: str, known: Entry | None, data: bytes) -> tuple[str, ...]:
+        """What acts in a note that it did not hold before; the owner's own sessions may write it."""
+        if self._policy.audience is Audience.OWNER or not path.lower().endswith(".md"):
+            return ()
+        before = self._repository.blob(known.blob).decode(errors="replace") if known else None
+        words = added(before, data.decode(errors="replace"))
+        # In its place a declaration is judged by what it declares.
+        return tuple(word for word in words if word != KIND or not is_declared_at(path))
+
+    def fitting(self, edits: dict[str, Entry | None]) -> dict[str, Entry | None]:
+        """Those that fit into the folders of the vault, beside what is there."""
+        try:
+            tree = self._repository.edit(self._view.revision, edits)
+        except ValueError:
+            # A note named like a folder of which the session saw only a part.
+            clash = "its changes do not fit into the folders of the vault"
+            self.refused += [Refusal(path, clash) for path in edits]
+            return {}
+        unfit = self._unseen(edits) | _twins(self._repository, tree, self._new(edits))
+        self.refused += [Refusal(path, why) for path, why in unfit.items()]
+        return self.fitting({path: edits[path] for path in edits if path not in unfit}) if unfit else edits
+
+    def _new(self, edits: Edits) -> list[str]:
+        return [path for path, entry in edits.items() if entry and path not in self._view.base]
+
+    def _unseen(self, edits: Edits) -> dict[str, str]:
+        root = self._repository.tree_of(self._view.revision)
+        there = (path for path in self._new(edits) if self._repository.trees.leaf(root, path))
+        return dict.fromkeys(there, "something that the session was not shown lies there")
+
+
+def _twins(repository: Repository, tree: str, paths: Collection[str]) -> dict[str, str]:
+    """Those of `paths` with a name, or a folder's, that looks like another one in `tree`; and which."""
+    folders: dict[str, LookAlikes] = {}
+
+    def alike(place: str) -> LookAlikes:
+        if place not in folders:
+            leaf = repository.trees.leaf(tree, place)
+            folders[place] = LookAlikes(repository.trees.listing(leaf.id) if leaf and leaf.is_tree else ())
+        return folders[place]
+
+    found = {}
+    for path in paths:
+        parts = path.split("/")
+        for depth, name in enumerate(parts):
+            place = "/".join(parts[:depth])
+            if twin := alike(place).of(name):
+                found[path] = f"its name cannot be told from `{f'{place}/{twin}'.lstrip('/')}`"
+    return found
+
+
 def write_commit(
     repository: Repository,
-    view: View,
-    selection: Selection,
+    base: str,
+    edits: Edits,
     audit: Audit,
     *,
     author: Identity,
     signer: Signer | None,
     at: datetime,
-) -> Written:
-    """Write what was selected as one commit upon the view's base; runs in the git thread.
-
-    No commit is made where the selection changes nothing.
-    """
-    edits: dict[str, Entry | None] = dict.fromkeys(selection.deleted)
-    refused: list[Refusal] = []
-    for path in selection.written:
-        known = view.base.get(path)
-        try:
-            # Read again, with all checks: a program that outlived its session may still be at work here.
-            blob = repository.write_blob(view.read(path))
-        except NotOrdinaryError as error:
-            refused.append(Refusal(path, str(error)))
-            continue
-        edits[path] = Entry(path, blob, executable=known[0].executable if known else False)
+) -> str | None:
+    """Write `edits` as one commit upon `base`; None where there is nothing. Runs in the git thread."""
     if not edits:
-        return Written(None, tuple(refused))
-    try:
-        tree = repository.edit(view.revision, edits)
-    except ValueError:
-        # A note named like a folder of which the session saw only a part.
-        clash = "its changes do not fit into the folders of the vault"
-        return Written(None, tuple(refused) + tuple(Refusal(path, clash) for path in edits))
+        return None
+    tree = repository.edit(base, edits)
     message = f"{subject(audit.trigger, edits)}\n\n{audit.trailers()}\n"
-    commit = repository.commit(tree, [view.revision], message, author=author, signer=signer, at=at)
-    return Written(commit, tuple(refused))
+    return repository.commit(tree, [base], message, author=author, signer=signer, at=at)
 
 
 def subject(trigger: Trigger, edits: Mapping[str, Entry | None]) -> str:

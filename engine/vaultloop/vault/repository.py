@@ -5,7 +5,7 @@ what went wrong is found by looking at the state again, never by reading a messa
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -118,6 +118,16 @@ class Repository:
         """
         return RevisionFiles(self.trees, revision, self.tree_of(revision), self.blob)
 
+    def files_of_tree(self, tree: str | None, revision: str = "") -> RevisionFiles:
+        """The files of a tree that no commit has yet; of None, no files."""
+        return RevisionFiles(self.trees, revision, tree, self.blob)
+
+    def partly(self, old: str, new: str, paths: Collection[str]) -> RevisionFiles:
+        """The files of `old`, but at `paths` as they are in `new`."""
+        changes = self.changed_leaves(old, new)
+        edits = {path: changes[path][1] for path in paths if path in changes}
+        return self.files_of_tree(self.edit_leaves(old, edits), old)
+
     def tree_of(self, revision: str | None) -> str | None:
         """The root tree of a commit; None for None."""
         if revision is None:
@@ -131,6 +141,11 @@ class Repository:
             KeyError: there is no such blob.
         """
         return self.handle.read(blob)[1]
+
+    def patch(self, old: str, new: str) -> str:
+        """What changed between two commits, for people: as `git diff` shows it."""
+        patches = self.handle.diff(str(self.tree_of(old)), str(self.tree_of(new)))
+        return "".join(patch.data.decode(errors="replace") for patch in patches if patch is not None)
 
     def changed(
         self, old: str | None, new: str | None, under: str = ""

@@ -59,6 +59,18 @@ class RevisionFiles:
         leaf = self._trees.leaf(self._root, path)
         return entry_of(path, leaf) if leaf and leaf.is_file else None
 
+    def changed_since(self, tree: str) -> dict[str, tuple[Entry | None, Entry | None]] | None:
+        """Each regular file that differs from those of an earlier root tree; None if that is no more."""
+        try:
+            changes = self._trees.changes(tree, self._root)
+        except (KeyError, ValueError):
+            return None
+        return {
+            path: (file_of(path, was), file_of(path, now))
+            for path, (was, now) in changes.items()
+            if is_utf8(path)
+        }
+
     def read(self, entry: Entry) -> bytes:
         return self._blob(entry.blob)
 

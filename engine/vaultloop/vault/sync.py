@@ -17,7 +17,7 @@ from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.worker import Worker
 from vaultloop.model.errors import VaultloopError
 from vaultloop.model.status import Push
-from vaultloop.vault.branch import Branch, Integrated
+from vaultloop.vault.branch import Branch, Gate, Integrated, closed
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.folder import Folder
 from vaultloop.vault.index import LockedError
@@ -197,16 +197,25 @@ class Sync:
         """
         return await self.git(self._branch.lying)
 
-    async def integrate(self, commit: str, message: str = "Join two lines of work\n") -> Integrated:
+    async def integrate(
+        self, commit: str, message: str = "Join two lines of work\n", gate: Gate = closed
+    ) -> Integrated:
         """Bring a session's commit onto the branch; doing it again, after a crash say, changes nothing.
 
         In folder mode its files are written, too; human edits of the same files are committed before.
+        Protected paths stay as they are, but for what `gate` (it runs in the git thread) lets through.
 
         Raises:
             Retry: git is at work in the folder.
             Paused: the folder is gone.
         """
-        done = await self.git(self._branch.integrate, commit, message)
+        done = await self.git(self._branch.integrate, commit, message, gate)
+        await self._note_head()
+        return done
+
+    async def approve(self, commit: str, message: str) -> Integrated:
+        """Bring in what an owner approved, by a commit with `message`. Raises as `integrate`."""
+        done = await self.git(self._branch.approve, commit, message)
         await self._note_head()
         return done
 

@@ -2,29 +2,30 @@
 
 A view is made of plain copies in a directory that nobody can guess. Beside it lies its manifest: what was put
 in, and how the files looked then, so that the changes can be found after a restart too. Making many files is
-what costs, so a view that comes back is moved to the next revision by the difference, and the repository, for
-which others wait, is held only while the next few files are read.
+what costs, so a view that comes back is moved to the next revision by the difference of the two trees: that
+takes what the change takes, however large the vault is. The repository, for which others wait, is held only
+while the next few files are read.
 """
 
 import hashlib
-import json
 import os
 import secrets
-import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Protocol, TypeVar
 
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Policy
 from vaultloop.vault.debris import clear_away
-from vaultloop.vault.files import Entry, Files
-from vaultloop.vault.view import FOLDER, Look, Place, View, bad_name, folder_below, too_deep
+from vaultloop.vault.files import Entry, Revised
+from vaultloop.vault.manifest import STANDING, Base, Look, NotOursError, Standing, append, boot
+from vaultloop.vault.reading import Reading, reading
+from vaultloop.vault.scan import Place, folder_below
+from vaultloop.vault.view import FOLDER, Leftover, View
 
 KEPT_FOR = timedelta(days=7)
 
@@ -34,15 +35,10 @@ POOLED_PER_SCOPE = 2
 # So many bytes are read, then written, at a time: some ten milliseconds of the repository's thread.
 _BATCH = 1024 * 1024
 
-_MANIFEST = "manifest.json"
-
-# Bytes; a hundred thousand files have about 20 MB. What is larger, a session put there.
-_LARGEST_MANIFEST = 100 * 1024 * 1024
+# A view in which a session changed more is not worth mending.
+_MOST_LEFT = 2_000
 
 T = TypeVar("T")
-
-# What was put into a view, by path, and how it looked then.
-Held = Mapping[str, tuple[Entry, Look]]
 
 
 class InGit(Protocol):
@@ -56,6 +52,23 @@ def here(work: Callable[[], T], /) -> T:
     return work()
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """The way of a view to another revision: what is taken out, then what is put in.
+
+    Attributes:
+        folders: those of a session's, to be taken out too.
+        tree: the root tree of the revision that it leads to.
+    """
+
+    out: Collection[str]
+    folders: Sequence[str]
+    put_in: Sequence[Entry]
+    reading: Reading
+    revision: str
+    tree: str
+
+
 class Views:
     """What it does takes its time and may run in any thread."""
 
@@ -65,55 +78,57 @@ class Views:
         self._pool = state.absolute() / "pool"
         self._kept = state.absolute() / "kept"
 
-    def lease(self, files: Files, policy: Policy, in_git: InGit = here) -> View:
-        """A view of exactly the files that `policy` lets a session read.
+    def lease(self, files: Revised, policy: Policy, in_git: InGit = here, *, prompt: str = "") -> View:
+        """A view of exactly the files that `policy` lets a session read that is asked `prompt`.
 
         `files` are used inside `in_git` only, piece by piece.
         """
-        wanted = {
-            entry.path: entry
-            for entry in in_git(lambda: list(files.under("")))
-            if policy.reads(entry.path)
-            and not any(map(bad_name, entry.path.split("/")))
-            and not too_deep(entry.path)
-        }
+        chosen = in_git(lambda: reading(policy, files, prompt))
         self._leased.mkdir(mode=0o700, parents=True, exist_ok=True)
         for pooled in _children(self._pool_of(policy.scope)):
             # Under a new name: what a session may still know of it leads nowhere.
             home = self._leased / secrets.token_urlsafe(18)
-            with suppress(OSError):
+            with suppress(OSError, NotOursError, Stalled):
                 # Gone if another session was faster.
                 pooled.rename(home)
-                if known := self._pristine(home):
-                    return _moved(home, known, wanted, files, in_git)
+                if move := _way(home, files, chosen, in_git):
+                    return _moved(home, move, files, in_git)
             clear_away(home)
         home = self._leased / secrets.token_urlsafe(18)
         for folder in (home, home / FOLDER):
             folder.mkdir(mode=0o700)
-        return _moved(home, {}, wanted, files, in_git)
+        return _moved(home, in_git(lambda: _from_nothing(files, chosen)), files, in_git)
 
     def reopen(self, home: Path) -> View | None:
         """A view that was leased before a restart; None if it is no more, or its manifest is not ours."""
+        standing = Standing.beside(home)
+        if standing is None:
+            return None
+        view = View(home, standing.revision, Place(*standing.place))
         try:
-            manifest = _Manifest.model_validate_json(_read_ordinary(home / _MANIFEST))
-        except (OSError, ValidationError):
+            # Read now: who learns only later that it cannot be read has promised something.
+            len(view.base)
+        except (OSError, NotOursError):
             return None
-        if not all(map(_stays_inside, manifest.files)):
-            return None
-        base = {
-            path: (Entry(path, blob, executable=executable), Look(*look))
-            for path, (blob, executable, look) in manifest.files.items()
-        }
-        return View(home, manifest.revision, base, Place(*manifest.place))
+        return view
 
-    def give_back(self, view: View, scope: str) -> None:
-        """End a lease that is published or given up; the view serves the next session of `scope`."""
+    def give_back(self, view: View, scope: str, *, fenced: bool = False) -> None:
+        """End a lease that is published or given up; the view serves the next session of `scope`.
+
+        `fenced`: its session was held in and has ended, so nobody can have changed the view since its changes
+        were looked at last; then the next lease need not look through all of it.
+        """
+        standing, left = Standing.beside(view.home), view.leftover if fenced else None
         pool = self._pool_of(scope)
         pool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if len(_children(pool)) < POOLED_PER_SCOPE:
-            view.home.rename(pool / view.home.name)
-        else:
+        if standing is None or len(_children(pool)) >= POOLED_PER_SCOPE or _is_wrecked(left):
             clear_away(view.home)
+            return
+        if isinstance(view.base, Base):
+            view.base.tidy()
+        known = (list(left.files), list(left.folders)) if left else None
+        standing.model_copy(update={"left": known, "boot": boot()}).write(view.home)
+        view.home.rename(pool / view.home.name)
 
     def discard(self, view: View) -> None:
         """Remove a view, whatever a session left in it."""
@@ -145,42 +160,102 @@ class Views:
         # Per scope: what one session leaves in a view, an empty folder say, no other scope ever sees.
         return self._pool / hashlib.sha256(scope.encode()).hexdigest()[:32]
 
-    def _pristine(self, home: Path) -> dict[str, tuple[Entry, Look]] | None:
-        """What a returned view still holds as it was put in; the rest is taken out. None if it cannot be."""
-        view = self.reopen(home)
-        if view is None:
-            return None
-        try:
-            changes = view.changes()
-        except Stalled:
-            return None
-        if changes.refused:
-            return None
-        for path in changes.written:
-            _take_out(view.folder, path)
-        gone = {*changes.written, *changes.deleted}
-        return {path: known for path, known in view.base.items() if path not in gone}
+
+def _is_wrecked(left: Leftover | None) -> bool:
+    return left is not None and len(left.files) + len(left.folders) > _MOST_LEFT
 
 
-def _moved(home: Path, known: Held, wanted: Mapping[str, Entry], files: Files, in_git: InGit) -> View:
-    """Make the view in `home`, which holds `known`, hold `wanted`."""
+def _from_nothing(files: Revised, chosen: Reading) -> _Move:
+    wanted = [entry for entry in files.under("") if chosen.takes(entry)]
+    return _Move((), (), wanted, chosen, files.revision, files.tree_id("") or "")
+
+
+def _way(home: Path, files: Revised, chosen: Reading, in_git: InGit) -> _Move | None:
+    """How a returned view becomes what is wanted; None if it cannot be known what is in it."""
+    standing = Standing.beside(home)
+    if standing is None:
+        return None
+    left = _leftover(home, standing)
+    if left is None:
+        return None
+    if standing.reading == chosen.key:
+        before = Reading(chosen.policy, frozenset(standing.asked))
+        if move := in_git(lambda: _by_difference(standing.tree, before, chosen, files, left)):
+            return move
+    base = Base(home)
+    return in_git(lambda: _by_comparison(base, chosen, files, left))
+
+
+def _leftover(home: Path, standing: Standing) -> Leftover | None:
+    """What the last session left that has to be mended; None if that is more than files and folders."""
+    view = View(home, standing.revision, Place(*standing.place))
+    if Place.of(view.folder.lstat()) != view.place:
+        return None
+    if standing.left is not None and standing.boot == boot():
+        return Leftover(*map(tuple, standing.left))
+    view.changes()
+    return view.leftover
+
+
+def _by_difference(
+    tree: str, before: Reading, after: Reading, files: Revised, left: Leftover
+) -> _Move | None:
+    """The way from the revision with this root `tree`; None if that is no more."""
+    changed = files.changed_since(tree)
+    if changed is None:
+        return None
+    mended = frozenset(left.files)
+    out, put_in = list(left.files), []
+    for path in sorted({*changed, *mended, *(before.asked ^ after.asked)}):
+        was, now = changed[path] if path in changed else (files.entry(path),) * 2
+        had = was if before.takes(was) else None
+        wants = now if after.takes(now) else None
+        if had == wants and path not in mended:
+            continue
+        if had and path not in mended:
+            out.append(path)
+        if wants:
+            put_in.append(wants)
+    return _Move(out, left.folders, put_in, after, files.revision, files.tree_id("") or "")
+
+
+def _by_comparison(base: Base, chosen: Reading, files: Revised, left: Leftover) -> _Move:
+    """The way for a view of other files: each that is in it against each that is wanted."""
+    wanted = {entry.path: entry for entry in files.under("") if chosen.takes(entry)}
+    stays = {path for path, (entry, _) in base.items() if wanted.get(path) == entry} - {*left.files}
+    out = {*base, *left.files} - stays
+    put_in = [entry for path, entry in wanted.items() if path not in stays]
+    return _Move(out, left.folders, put_in, chosen, files.revision, files.tree_id("") or "")
+
+
+def _moved(home: Path, move: _Move, files: Revised, in_git: InGit) -> View:
+    """Go the way with the view in `home`."""
     folder = home / FOLDER
-    # While it is half-way it has no manifest: after a crash nobody takes it for whole.
-    (home / _MANIFEST).unlink(missing_ok=True)
-    for path, (entry, _) in known.items():
-        if wanted.get(path) != entry:
-            _take_out(folder, path)
-    base = {path: held for path, held in known.items() if wanted.get(path) == held[0]}
-    missing = (entry for path, entry in wanted.items() if path not in base)
-    for batch in _batches(list(missing), files, in_git):
-        base |= _put_in(folder, batch)
-    view = View(home, files.revision, base, Place.of(folder.lstat()))
-    _write_manifest(view)
-    return view
+    (home / STANDING).unlink(missing_ok=True)
+    for path in move.out:
+        _take_out(folder, path)
+    for path in reversed(move.folders):
+        *parents, name = path.split("/")
+        with folder_below(folder, parents) as inside:
+            os.rmdir(name, dir_fd=inside)
+    put_in: dict[str, tuple[Entry, Look]] = {}
+    for batch in _batches(move.put_in, files, in_git):
+        put_in |= _put_in(folder, batch)
+    append(home, move.out, put_in)
+    place = Place.of(folder.lstat())
+    Standing(
+        revision=move.revision,
+        tree=move.tree,
+        place=(place.device, place.inode),
+        reading=move.reading.key,
+        asked=sorted(move.reading.asked),
+        boot=boot(),
+    ).write(home)
+    return View(home, move.revision, place)
 
 
 def _batches(
-    entries: Iterable[Entry], files: Files, in_git: InGit
+    entries: Iterable[Entry], files: Revised, in_git: InGit
 ) -> Iterator[Sequence[tuple[Entry, bytes]]]:
     """The entries with their contents, some at a time."""
     left = iter(entries)
@@ -216,43 +291,14 @@ def _write(folder: int, name: str, data: bytes) -> Look:
 
 
 def _take_out(folder: Path, path: str) -> None:
+    """Remove a file, and the folders that are empty without it."""
     *parents, name = path.split("/")
-    with folder_below(folder, parents) as inside:
+    with suppress(FileNotFoundError), folder_below(folder, parents) as inside:
         os.unlink(name, dir_fd=inside)
-
-
-class _Manifest(BaseModel):
-    """What lies beside a view. A session may have written into it, so its form is checked."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    revision: str
-    place: tuple[int, int]
-    files: dict[str, tuple[str, bool, tuple[int, int, int, int]]]
-
-
-def _write_manifest(view: View) -> None:
-    files: dict[str, Any] = {
-        path: (entry.blob, entry.executable, (look.size, look.modified, look.changed, look.inode))
-        for path, (entry, look) in view.base.items()
-    }
-    place = (view.place.device, view.place.inode)
-    manifest = {"revision": view.revision, "place": place, "files": files}
-    (view.home / _MANIFEST).write_text(json.dumps(manifest))
-
-
-def _read_ordinary(path: Path) -> bytes:
-    """The content of a regular file; a pipe in its place is not waited for, nor a link followed."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_MANIFEST:
-            raise OSError(f"{path} is no file of ours")
-        return file.read(_LARGEST_MANIFEST)
-
-
-def _stays_inside(path: str) -> bool:
-    return not any(part in ("", ".", "..") or "\0" in part for part in path.split("/"))
+    with suppress(OSError):
+        for depth in range(len(parents), 0, -1):
+            with folder_below(folder, parents[: depth - 1]) as outer:
+                os.rmdir(parents[depth - 1], dir_fd=outer)
 
 
 def _children(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ def changes(old: Resource[ScopeSpec] | None, new: Resource[ScopeSpec] | None) ->
 def test_a_new_scope_lists_what_it_grants() -> None:
     assert changes(None, scope(chats="owner", can_read=["personal/**", "work"])) == (
         "owner: + covers chat owner",
+        "owner: + answers owner",
         "owner: + reads personal/**",
         "owner: + reads work",
     )

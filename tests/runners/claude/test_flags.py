@@ -46,3 +46,18 @@ def test_a_session_keeps_its_id_and_a_conversation_that_goes_on_keeps_its_own() 
 
 def test_a_small_budget_is_not_rounded_away() -> None:
     assert following(TASK, replace(POLICY, budget_usd_per_run=0.00012))["--max-budget-usd"] == "0.00012"
+
+
+def test_pages_are_fetched_only_where_the_scope_names_hosts() -> None:
+    fetches = replace(POLICY, abilities=("web-fetch", "web-search"))
+    assert following(TASK, fetches)["--tools"] == "Read,Grep,Glob,Write,Edit,WebSearch"
+    assert "--settings" not in flags(TASK, fetches, Path("rules"))
+    values = following(TASK, replace(fetches, hosts=("example.org",)))
+    assert values["--tools"].endswith("WebSearch,WebFetch")
+    assert values["--settings"] == '{"skipWebFetchPreflight": true}'
+
+
+def test_mounts_are_folders_besides_the_view() -> None:
+    said = flags(TASK, POLICY, Path("rules"), mounts=[Path("/srv/books"), Path("/srv/photos")])
+    added = [value for flag, value in pairwise(said) if flag == "--add-dir"]
+    assert added == ["/srv/books", "/srv/photos"]

@@ -15,7 +15,9 @@ import pytest
 from support.run import asynchronous
 from vaultloop.model.cell import Cell, Result, Task, ToolUse
 from vaultloop.model.errors import Stalled
+from vaultloop.model.gateway import Door
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.runners.claude.flags import DEFAULT_MODEL, Credential
 from vaultloop.runners.claude.runner import ClaudeRunner
 from vaultloop.sandbox.direct import DirectLauncher
 
@@ -23,6 +25,8 @@ TASK = Task(
     session="0b0e7a5e-6f8f-4c4e-9c53-6ad1c1a4f1aa", prompt="/cost @secret.md", instructions="Be kind."
 )
 POLICY = Policy("owner", Audience.OWNER, can_read=("**",), can_write=("**",))
+DOOR = Door("127.0.0.1", 40123, "token-of-the-door")
+WAY = "http://session:token-of-the-door@127.0.0.1:40123"
 
 # Writes what it was given into its home, then answers each line of input with its lines.
 STUB = """\
@@ -68,16 +72,15 @@ class Stub:
         for name in ("view", "home", "tmp"):
             (folder / name).mkdir()
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
-        self.cell = Cell(folder / "view", folder / "home", folder / "tmp", environment, POLICY)
+        self.cell = Cell(folder / "view", folder / "home", folder / "tmp", environment, POLICY, DOOR)
 
     def answers(self, *answers: Mapping[str, Any] | str, version: str = "2.1.330", status: int = 0) -> None:
         text = STUB.format(python=sys.executable, version=version, answers=repr(answers), status=status)
         self.program.write_text(text)
         self.program.chmod(0o755)
 
-    def runner(self, environment: Mapping[str, str] | None = None) -> ClaudeRunner:
-        key = {"ANTHROPIC_API_KEY": "test-key"} if environment is None else environment
-        return ClaudeRunner(DirectLauncher(), str(self.program), key)
+    def runner(self, credential: Credential | None = Credential.API_KEY) -> ClaudeRunner:
+        return ClaudeRunner(DirectLauncher(), str(self.program), credential)
 
     async def run(self) -> tuple[list[ToolUse], Result]:
         async with self.runner().spawn(TASK, self.cell) as run:
@@ -130,16 +133,54 @@ async def test_the_flags_keep_it_to_its_view(stub: Stub) -> None:
 
 
 @asynchronous
-async def test_it_gets_its_key_and_nothing_else_of_the_engine(
+async def test_it_gets_the_token_of_its_door_and_nothing_else_of_the_engine(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TELEGRAM_SECRET", "x")
     stub.answers(SUCCESS)
     await stub.run()
     environment = stub.seen("environment")
-    assert environment["ANTHROPIC_API_KEY"] == "test-key"
-    assert "TELEGRAM_SECRET" not in environment
+    assert environment["ANTHROPIC_API_KEY"] == DOOR.token
+    assert environment["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:40123"
+    assert environment["CLAUDE_CODE_TMPDIR"] == str(stub.cell.scratch)
+    assert not {"TELEGRAM_SECRET", "CLAUDE_CODE_OAUTH_TOKEN", "HTTPS_PROXY"} & set(environment)
     assert environment["GIT_CEILING_DIRECTORIES"] == str(stub.cell.view.parent)
+
+
+@asynchronous
+async def test_where_the_gateway_holds_an_oauth_token_the_cli_talks_as_with_one(stub: Stub) -> None:
+    stub.answers(SUCCESS)
+    async with stub.runner(Credential.OAUTH_TOKEN).spawn(TASK, stub.cell) as run:
+        assert [event async for event in run.events()] == []
+    environment = stub.seen("environment")
+    assert environment["CLAUDE_CODE_OAUTH_TOKEN"] == DOOR.token
+    assert "ANTHROPIC_API_KEY" not in environment
+
+
+@asynchronous
+async def test_a_scope_with_hosts_is_shown_the_way_to_them(stub: Stub) -> None:
+    stub.answers(SUCCESS)
+    cell = replace(stub.cell, policy=replace(POLICY, hosts=("example.org",)))
+    async with stub.runner().spawn(TASK, cell) as run:
+        assert [event async for event in run.events()] == []
+    environment = stub.seen("environment")
+    assert environment["HTTPS_PROXY"] == environment["https_proxy"] == WAY
+    assert "HTTP_PROXY" not in environment
+    assert environment["NO_PROXY"] == "127.0.0.1,localhost"
+    assert environment["NODE_USE_ENV_PROXY"] == "1"
+
+
+@asynchronous
+async def test_a_session_without_a_door_to_its_model_does_not_start(stub: Stub) -> None:
+    stub.answers(SUCCESS)
+    with pytest.raises(Stalled, match="needs the gateway"):
+        async with stub.runner().spawn(TASK, replace(stub.cell, door=None)):
+            pass
+
+
+def test_a_session_asks_for_the_model_of_its_scope_or_for_the_default(stub: Stub) -> None:
+    assert stub.runner().models(replace(POLICY, model="m")) == ("m",)
+    assert stub.runner().models(POLICY) == (DEFAULT_MODEL,)
 
 
 @asynchronous
@@ -273,8 +314,8 @@ async def test_what_cannot_be_written_down_is_replaced_and_all_else_stays(stub: 
 
 
 @asynchronous
-async def test_an_answer_does_not_repeat_the_key(stub: Stub) -> None:
-    stub.answers(INIT, {**SUCCESS, "result": "The key is test-key."})
+async def test_an_answer_does_not_repeat_the_token(stub: Stub) -> None:
+    stub.answers(INIT, {**SUCCESS, "result": f"The key is {DOOR.token}."})
     _, result = await stub.run()
     assert result.text == "The key is [hidden]."
 
@@ -290,7 +331,7 @@ async def test_a_missing_cli_is_answered_with_a_cure(stub: Stub) -> None:
 async def test_a_missing_key_is_answered_with_a_cure(stub: Stub) -> None:
     stub.answers(SUCCESS)
     with pytest.raises(Stalled, match="Set ANTHROPIC_API_KEY"):
-        async with stub.runner(environment={}).spawn(TASK, stub.cell):
+        async with stub.runner(None).spawn(TASK, stub.cell):
             pass
 
 

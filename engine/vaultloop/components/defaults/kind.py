@@ -1,19 +1,26 @@
 """The kind `defaults`."""
 
-from typing import ClassVar, Literal
+from typing import Any, Literal
 
 from vaultloop.model.conversation import AgentDefaults
 from vaultloop.model.fields import Positive, Text, Timeout, Timezone, Usd
 from vaultloop.model.outside import Command
-from vaultloop.model.resource import DEFAULT_MAX_SESSIONS, DEFAULT_STOP_AFTER, Kind, Spec, Stage
+from vaultloop.model.resource import (
+    DEFAULT_MAX_SESSIONS,
+    DEFAULT_STOP_AFTER,
+    NOTHING_KNOWN,
+    Kind,
+    Known,
+    Resource,
+    Spec,
+    Stage,
+)
 
 _BUILT_IN = AgentDefaults()
 
 
 class DefaultsSpec(Spec):
     """The agent's defaults. A vault has one such note, or none."""
-
-    to_come: ClassVar[frozenset[str]] = frozenset({"budget-usd-per-day", "budget-usd-per-month"})
 
     runner: Literal["claude", "command"] = _BUILT_IN.runner
     """The program that answers: `claude` is Claude Code, `command` is any program of yours."""
@@ -36,12 +43,40 @@ class DefaultsSpec(Spec):
 
     def not_enforced(self) -> list[str]:
         """Also what a program of one's own is not held to: nobody but `claude` knows models and costs."""
-        blind = {"model", "budget-usd-per-run"} if self.runner == "command" else set()
+        budgets = {"budget-usd-per-run", "budget-usd-per-day", "budget-usd-per-month"}
+        blind = {"model", *budgets} if self.runner == "command" else set()
         return [name for name in self.fields() if name in self.to_come | blind]
+
+    @classmethod
+    def permission_changes(
+        cls, old: Resource[Any] | None, new: Resource[Any] | None, known: Known = NOTHING_KNOWN
+    ) -> tuple[str, ...]:
+        """What all sessions together may spend more or less."""
+        del known
+        told = []
+        for field, span in (("budget_usd_per_day", "a day"), ("budget_usd_per_month", "a month")):
+            before, after = (_in_force(note, field) for note in (old, new))
+            if before != after:
+                sign = "+" if after is None or (before is not None and after > before) else "-"
+                usd = "any number of" if after is None else f"{after:g}"
+                told.append(f"all sessions: {sign} {usd} USD {span}")
+        return tuple(told)
 
     def agent(self) -> AgentDefaults:
         """What the sessions are told."""
-        return AgentDefaults(runner=self.runner, command=self.command, max_sessions=self.max_sessions)
+        return AgentDefaults(
+            runner=self.runner,
+            command=self.command,
+            max_sessions=self.max_sessions,
+            budget_usd_per_day=self.budget_usd_per_day,
+            budget_usd_per_month=self.budget_usd_per_month,
+            timezone=self.timezone,
+        )
+
+
+def _in_force(note: Resource[Any] | None, field: str) -> float | None:
+    usd: float | None = None if note is None or note.spec.paused else getattr(note.spec, field)
+    return usd
 
 
 KIND = Kind("defaults", DefaultsSpec, Stage.ACCESS, folder="", single=True)

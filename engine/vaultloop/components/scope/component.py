@@ -1,7 +1,7 @@
 """The scopes in force: who is admitted where, and under which policy."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Self
 
 from vaultloop.components.scope.kind import ScopeSpec
@@ -9,24 +9,43 @@ from vaultloop.components.scope.policies import policy_of
 from vaultloop.model.change import Change
 from vaultloop.model.conversation import ANYONE, OWNER, Message
 from vaultloop.model.errors import Denied, Stalled
-from vaultloop.model.policy import Policy
+from vaultloop.model.policy import Audience, Policy
 from vaultloop.model.resource import Ref, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class _Applied:
+    """A scope in force.
+
+    Attributes:
+        resource: as it is in force.
+        waits: less of it is in force than was declared, because something that it needs is lacking.
+    """
+
     resource: Resource[ScopeSpec]
     policy: Policy
+    waits: bool = False
+
+    @property
+    def shown(self) -> Resource[ScopeSpec]:
+        """What really runs: of one that waits, nothing."""
+        if not self.waits:
+            return self.resource
+        return replace(self.resource, spec=self.resource.spec.model_copy(update={"paused": True}))
 
 
 class ScopeComponent:
-    """The one owner of scopes, and the guard of every conversation.
+    """The one owner of scopes, and the guard of every conversation."""
 
-    `owners` are the ids of the vault's owners, from the operator's settings.
-    """
+    def __init__(
+        self, owners: Collection[str], confinement: Callable[[Audience], object] = lambda _: None
+    ) -> None:
+        """Guard for the `owners`, ids from the operator's settings.
 
-    def __init__(self, owners: Collection[str]) -> None:
+        `confinement` raises Stalled where sessions of a class may not run on this machine.
+        """
         self._owners = frozenset(owners)
+        self._confinement = confinement
         self._applied: dict[Ref, _Applied] = {}
 
     async def __aenter__(self) -> Self:
@@ -42,13 +61,17 @@ class ScopeComponent:
 
     def observe(self) -> Mapping[Ref, Resource[ScopeSpec]]:
         """The scopes that are enforced, paused ones included: they close their chats."""
-        return {ref: applied.resource for ref, applied in self._applied.items()}
+        return {ref: applied.shown for ref, applied in self._applied.items()}
 
     async def apply(self, change: Change[ScopeSpec]) -> None:
         """Enforce a scope, or stop to.
 
+        A scope that cannot have what it names waits: its chats are told so, and what it allowed before it
+        allows no longer. The owner's own chat stays open, for commands at least.
+
         Raises:
-            Stalled: another scope has the owner's chat, which must not close because two claim it.
+            Stalled: another scope has the owner's chat, which must not close because two claim it; or the
+                scope waits, for tool servers or for a fence that its class of sessions needs.
         """
         replaced = {ref for resource in (change.old, change.new) if resource for ref in (resource.ref,)}
         new = change.new
@@ -56,8 +79,30 @@ class ScopeComponent:
             self._leave_the_owner_in(new, replaced)
         for ref in replaced:
             self._applied.pop(ref, None)
-        if new is not None:
-            self._applied[new.ref] = _Applied(new, policy_of(new, self._owners))
+        if new is None:
+            return
+        lacking = None if new.spec.paused else self._lacking(new)
+        self._enforce(_reduced(new) if lacking else new, waits=lacking is not None)
+        if lacking is not None:
+            raise lacking
+
+    def _enforce(self, scope: Resource[ScopeSpec], *, waits: bool) -> None:
+        policy = policy_of(scope, self._owners)
+        self._applied[scope.ref] = _Applied(scope, policy, waits)
+
+    def _lacking(self, scope: Resource[ScopeSpec]) -> Stalled | None:
+        """Why a scope has to wait for a human."""
+        if scope.spec.mcp_servers:
+            servers = ", ".join(f"`{name}`" for name in scope.spec.mcp_servers)
+            return Stalled(
+                f"No component yet runs tool servers ({servers}) in this version of vaultloop.",
+                cure=f"Delete `mcp-servers` from the scope `{scope.ref.name}` to use it without them.",
+            )
+        try:
+            self._confinement(scope.spec.audience(self._owners))
+        except Stalled as error:
+            return error
+        return None
 
     def _leave_the_owner_in(self, new: Resource[ScopeSpec], replaced: Collection[Ref]) -> None:
         if OWNER not in self._claims(new.spec):
@@ -94,12 +139,20 @@ class ScopeComponent:
             raise Denied(f"There is no scope `{scope}` in force.")
         return self._unpaused(applied).policy
 
+    def claiming(self, chat: str) -> tuple[Resource[ScopeSpec], ...]:
+        """The scopes that have this chat, as they are in force; more than one close it."""
+        return tuple(scope.resource for scope in self._claiming(self._chat(chat)))
+
+    def people(self, scope: str) -> tuple[str, ...]:
+        """Who may speak in the chats of a scope that is there, in force or waiting."""
+        return self._applied[Ref("scope", scope)].policy.people
+
     def is_owners(self, chat: str) -> bool:
         """Whether a chat is the owner's private one."""
         return self._chat(chat) == OWNER
 
     def _governing(self, chat: str) -> _Applied:
-        claiming = [scope for scope in self._applied.values() if chat in self._claims(scope.resource.spec)]
+        claiming = self._claiming(chat)
         if not claiming:
             raise Denied("This chat has no scope, so nobody is answered here.")
         if len(claiming) > 1:
@@ -109,10 +162,17 @@ class ScopeComponent:
             )
         return self._unpaused(claiming[0])
 
+    def _claiming(self, chat: str) -> list[_Applied]:
+        return [scope for scope in self._applied.values() if chat in self._claims(scope.resource.spec)]
+
     @staticmethod
     def _unpaused(applied: _Applied) -> _Applied:
+        name = applied.policy.scope
         if applied.resource.spec.paused:
-            raise Denied(f"The scope `{applied.policy.scope}` is paused.")
+            waits = (
+                f"The scope `{name}` cannot be used as yet; the owner can see why with `vaultloop status`."
+            )
+            raise Denied(waits if applied.waits else f"The scope `{name}` is paused.")
         return applied
 
     def _claims(self, spec: ScopeSpec) -> frozenset[str]:
@@ -129,3 +189,9 @@ class ScopeComponent:
             # At the console the owner has no id, but is each of those that the operator named.
             return not self._owners.isdisjoint(policy.people)
         return OWNER in policy.people and person in self._owners
+
+
+def _reduced(scope: Resource[ScopeSpec]) -> Resource[ScopeSpec]:
+    """What of a scope is in force while it waits: as of an invalid one, only the owner's own chat."""
+    spec = scope.spec.closed() or scope.spec
+    return replace(scope, spec=spec.model_copy(update={"mcp_servers": ()}))

@@ -11,12 +11,14 @@ from vaultloop.model.finding import Finding
 from vaultloop.model.flow import Flow, Reads, Writes
 from vaultloop.model.glob import matches_any
 from vaultloop.model.outside import Hosts, Mounts
-from vaultloop.model.policy import COMMANDS, Audience
+from vaultloop.model.policy import COMMANDS, Audience, Policy
 from vaultloop.model.problem import Severity
 from vaultloop.model.resource import (
     DEFAULT_STOP_AFTER,
+    NOTHING_KNOWN,
     Inherited,
     Kind,
+    Known,
     Reference,
     Resource,
     Spec,
@@ -36,11 +38,7 @@ class ScopeSpec(Spec):
 
     uses_body: ClassVar[bool] = True
     to_come: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("answers", "mounts", "mcp-servers", "telegram-may", "telegram-chats", "hosts"),
-            *("budget-usd-per-day", "budget-usd-per-month", "messages-per-person-per-hour"),
-            *("self-edit", "files-to"),
-        }
+        {"answers", "mcp-servers", "telegram-may", "telegram-chats", "files-to"}
     )
 
     chats: Ids = ()
@@ -58,6 +56,8 @@ class ScopeSpec(Spec):
     """What stays hidden and untouched even where the two lists above allow it."""
     trusts: Annotated[Names, Reference("scope", needed=False)] = ()
     """Scopes of people you trust less, whose writing may be read here all the same: links to their notes."""
+    attachments: Literal["all", "none", "on-demand"] = "all"
+    """Which files that are no notes it sees of what it may read: all, none, or those it asks for."""
     mounts: Mounts = ()
     """Folders outside the vault, by the names that the operator's settings give them."""
     abilities: Many[Ability] = ()
@@ -79,7 +79,7 @@ class ScopeSpec(Spec):
     budget_usd_per_month: Usd | None = None
     """The most that all sessions of this scope may cost in a calendar month."""
     messages_per_person_per_hour: Positive | None = None
-    """How often one person is answered."""
+    """How often one person is answered; you yourself are not counted."""
     max_steps: Positive | None = None
     """How many steps a session may take: each round of tools is one, and so is the answer."""
     stop_after: Annotated[Timeout, Inherited()] = DEFAULT_STOP_AFTER
@@ -95,10 +95,6 @@ class ScopeSpec(Spec):
     """Chat commands that people here may use, such as `status`."""
     files_to: Path | None = None
     """The folder for files that people send."""
-
-    def not_enforced(self) -> list[str]:
-        """Changes to `agent/` are refused as yet, so a scope that says so gets what it says."""
-        return [name for name in super().not_enforced() if (name, self.self_edit) != ("self-edit", "deny")]
 
     def closed(self) -> Self | None:
         """An invalid scope lets nobody in, but for the owner in the own chat, who must be able to mend it."""
@@ -124,6 +120,41 @@ class ScopeSpec(Spec):
         # A private chat has the id of the person in it.
         private = all(chat in known for chat in self.chats)
         return Audience.OWNER if private and known.issuperset(people) else Audience.GROUP
+
+    def policy(self, name: str, owners: Collection[str] = ()) -> Policy:
+        """What a note of this name and with these fields grants, as the fences know it.
+
+        `owners` as for `audience`.
+        """
+        who = self.audience(owners)
+        return Policy(
+            scope=name,
+            audience=who,
+            chats=self.chats,
+            people=self.people if self.people is not None else (OWNER,) if who is Audience.OWNER else (),
+            can_read=self.can_read,
+            can_write=self.can_write,
+            except_=self.except_,
+            attachments=self.attachments,
+            mounts=self.mounts,
+            abilities=tuple(self.abilities),
+            mcp_servers=self.mcp_servers,
+            telegram_may=tuple(self.telegram_may),
+            telegram_chats=self.telegram_chats,
+            hosts=self.hosts,
+            commands=self.commands,
+            self_edit=self.self_edit or ("propose" if who is Audience.OWNER else "deny"),
+            conversation=self.conversation,
+            model=self.model,
+            max_steps=self.max_steps,
+            stop_after=self.stop_after,
+            budget_usd_per_run=self.budget_usd_per_run,
+            budget_usd_per_day=self.budget_usd_per_day,
+            budget_usd_per_month=self.budget_usd_per_month,
+            messages_per_person_per_hour=self.messages_per_person_per_hour,
+            files_to=self.files_to,
+            instructions=self.body,
+        )
 
     def flows(self) -> Iterable[Flow]:
         """What its sessions may write and read; what they may write they also see."""
@@ -236,9 +267,16 @@ class ScopeSpec(Spec):
                 )
 
     @classmethod
-    def permission_changes(cls, old: Resource[Any] | None, new: Resource[Any] | None) -> tuple[str, ...]:
-        """What people of the scope may do more or less."""
-        return permission_changes(old, new)
+    def permission_changes(
+        cls, old: Resource[Any] | None, new: Resource[Any] | None, known: Known = NOTHING_KNOWN
+    ) -> tuple[str, ...]:
+        """What people of the scope may do more or less; a paused one grants nothing."""
+        before, after = (
+            None if scope is None or scope.spec.paused else scope.spec.policy(scope.ref.name, known.owners)
+            for scope in (old, new)
+        )
+        shown = new or old
+        return permission_changes(shown.ref.name, before, after, known.notes) if shown else ()
 
 
 def _as_group(chat: str) -> str:

@@ -1,13 +1,11 @@
 """What a changed scope allows more (`+`) or less (`-`), in sentences for its owner."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import Any, Protocol
 
 from vaultloop.model.fields import duration_text
-from vaultloop.model.resource import Resource
-
-if TYPE_CHECKING:
-    from vaultloop.components.scope.kind import ScopeSpec
+from vaultloop.model.glob import matches
+from vaultloop.model.policy import Audience, Policy
 
 # What a list grants, in the words of a sentence: `owner: + reads personal/**`.
 _GRANTS = {
@@ -31,53 +29,99 @@ _LIMITS = {
     "messages_per_person_per_hour": "messages a person and hour",
     "max_steps": "steps",
 }
-_SELF_EDIT = {"deny": 0, "propose": 1, "allow": 2}
+# From the narrowest to the widest.
+_SELF_EDIT = ("deny", "propose", "allow")
+_ATTACHMENTS = ("none", "on-demand", "all")
+_CLASSES = {
+    Audience.OWNER: "is yours alone now",
+    Audience.CRON: "is for schedules only now",
+    Audience.GROUP: "is a group's now",
+    Audience.PUBLIC: "is public now",
+}
+
+
+class Count(Protocol):
+    """The end of a sentence on a pattern: for how many notes it makes a difference."""
+
+    def __call__(self, pattern: str, *, gained: bool) -> str: ...
 
 
 def permission_changes(
-    old: "Resource[ScopeSpec] | None", new: "Resource[ScopeSpec] | None"
+    name: str, before: Policy | None, after: Policy | None, notes: Collection[str] | None = None
 ) -> tuple[str, ...]:
-    """The sentences, losses and gains of one field together; None stands for a scope that is not there.
+    """The sentences, losses and gains of one field together; None stands for a scope that grants nothing.
 
-    A paused scope grants nothing.
+    `notes` are those of the vault; with them each path says for how many of them it makes a difference.
     """
-    shown = new or old
-    if shown is None:
-        return ()
-    before, after = _in_force(old), _in_force(new)
-    return tuple(f"{shown.ref.name}: {change}" for change in _changes(before, after))
+    return tuple(f"{name}: {change}" for change in _changes(before, after, notes))
 
 
-def _in_force(scope: "Resource[ScopeSpec] | None") -> "ScopeSpec | None":
-    return None if scope is None or scope.spec.paused else scope.spec
-
-
-def _changes(before: "ScopeSpec | None", after: "ScopeSpec | None") -> Iterator[str]:
+def _changes(before: Policy | None, after: Policy | None, notes: Collection[str] | None) -> Iterator[str]:
+    if before and after and before.audience is not after.audience:
+        yield _CLASSES[after.audience]
     for field, verb in _GRANTS.items():
-        yield from _listed(verb, _values(before, field), _values(after, field))
+        yield from _listed(
+            verb, _values(before, field), _values(after, field), _counts(field, before, after, notes)
+        )
     # What is hidden is a grant turned round: hiding less allows more.
-    yield from _listed("reads and writes", _values(after, "except_"), _values(before, "except_"))
+    yield from _listed(
+        "reads and writes",
+        _values(after, "except_"),
+        _values(before, "except_"),
+        _counts("except_", before, after, notes),
+    )
     if before is None or after is None:
         return
+    yield from _ranked("attachments", _ATTACHMENTS, before.attachments, after.attachments)
     for field, unit in _LIMITS.items():
         yield from _limited(unit, getattr(before, field), getattr(after, field))
     if before.stop_after != after.stop_after:
         sign = "+" if after.stop_after > before.stop_after else "-"
         yield f"{sign} {duration_text(after.stop_after)} a session"
-    yield from _self_edit(before.self_edit, after.self_edit)
+    yield from _ranked("edits of agent/", _SELF_EDIT, before.self_edit, after.self_edit)
 
 
-def _values(spec: "ScopeSpec | None", field: str) -> tuple[str, ...]:
-    values: tuple[str, ...] | None = None if spec is None else getattr(spec, field)
-    return values or ()
+def _values(policy: Policy | None, field: str) -> tuple[str, ...]:
+    values: tuple[str, ...] = () if policy is None else getattr(policy, field)
+    return values
 
 
-def _listed(verb: str, before: tuple[str, ...], after: tuple[str, ...]) -> Iterator[str]:
-    yield from (f"- {verb} {gone}" for gone in dict.fromkeys(before) if gone not in after)
-    yield from (f"+ {verb} {added}" for added in dict.fromkeys(after) if added not in before)
+def _listed(verb: str, before: tuple[str, ...], after: tuple[str, ...], count: Count) -> Iterator[str]:
+    yield from (
+        f"- {verb} {gone}{count(gone, gained=False)}" for gone in dict.fromkeys(before) if gone not in after
+    )
+    yield from (
+        f"+ {verb} {added}{count(added, gained=True)}"
+        for added in dict.fromkeys(after)
+        if added not in before
+    )
+
+
+def _counts(field: str, before: Policy | None, after: Policy | None, notes: Collection[str] | None) -> Count:
+    """How many notes are gained or lost through a pattern of this field, where that can be told."""
+    if notes is None or field not in ("can_read", "can_write", "except_"):
+        return _uncounted
+
+    def may(policy: Policy | None, note: str) -> bool:
+        if policy is None:
+            return False
+        return policy.writes(note) if field == "can_write" else policy.reads(note)
+
+    def count(pattern: str, *, gained: bool) -> str:
+        less, more = (before, after) if gained else (after, before)
+        number = sum(matches(pattern, note) and may(more, note) and not may(less, note) for note in notes)
+        return f" ({number} note)" if number == 1 else f" ({number} notes)"
+
+    return count
+
+
+def _uncounted(pattern: str, *, gained: bool) -> str:
+    del pattern, gained
+    return ""
 
 
 def _limited(unit: str, before: Any, after: Any) -> Iterator[str]:
+    """The sentence on a limit that changed; None stands for no limit."""
     if before == after:
         return
     if after is None:
@@ -86,9 +130,6 @@ def _limited(unit: str, before: Any, after: Any) -> Iterator[str]:
         yield f"{'+' if before is not None and after > before else '-'} {after:g} {unit}"
 
 
-def _self_edit(before: str | None, after: str | None) -> Iterator[str]:
-    if before == after:
-        return
-    # What a scope without the key does depends on its chats; named rather than judged.
-    rank = _SELF_EDIT.get(after or "deny", 0) - _SELF_EDIT.get(before or "deny", 0)
-    yield f"{'-' if rank < 0 or after == 'deny' else '+'} edits of agent/: {after or 'as is usual here'}"
+def _ranked(what: str, order: tuple[str, ...], before: str, after: str) -> Iterator[str]:
+    if before != after:
+        yield f"{'+' if order.index(after) > order.index(before) else '-'} {what}: {after}"

@@ -4,11 +4,16 @@ They are the soft layer. A typo in a permission rule is silently ignored by the 
 rules here, and none that a note could write; what holds the agent in is the cell.
 """
 
+import json
 import uuid
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 
 from vaultloop.model.cell import Cell, Task
+from vaultloop.model.gateway import Door
 from vaultloop.model.policy import Policy
+from vaultloop.runners import proxy
 
 # The CLI's own choice when it is asked for none; always said, so that an update cannot change it.
 DEFAULT_MODEL = "claude-opus-5-5"
@@ -21,6 +26,21 @@ MAX_RETRIES = 5
 
 _ABILITIES = {"web-search": "WebSearch", "web-fetch": "WebFetch", "shell": "Bash"}
 
+# Before it fetches a page the CLI asks its vendor whether it may, at an address that no session reaches. Here
+# the scope's `hosts` say so.
+_FETCH_SETTINGS = json.dumps({"skipWebFetchPreflight": True})
+
+
+class Credential(StrEnum):
+    """What kind of credential the gateway holds: the CLI talks to the model's API in either way.
+
+    The value is the variable in which it expects one; it gets the token of its door there.
+    """
+
+    API_KEY = "ANTHROPIC_API_KEY"
+    OAUTH_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a variable
+
+
 _QUIET = {
     "DISABLE_AUTOUPDATER": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -29,8 +49,16 @@ _QUIET = {
 }
 
 
-def flags(task: Task, policy: Policy, rules: Path, default_model: str = DEFAULT_MODEL) -> list[str]:
-    """The flags for one run; `rules` is the file with what is appended to the system prompt.
+def flags(
+    task: Task,
+    policy: Policy,
+    rules: Path,
+    default_model: str = DEFAULT_MODEL,
+    *,
+    mounts: Iterable[Path] = (),
+) -> list[str]:
+    """The flags for one run; `rules` is the file with what is appended to the system prompt, `mounts` are
+    folders besides the view that it may read.
 
     `--restricted` and its neighbours shut out what lies in the vault for the CLI to find: settings, hooks,
     MCP servers, CLAUDE files. The session gathers the CLAUDE files itself, under the policy.
@@ -39,6 +67,8 @@ def flags(task: Task, policy: Policy, rules: Path, default_model: str = DEFAULT_
     flags += ["--restricted", "--strict-mcp-config", "--mcp-config", '{"mcpServers":{}}']
     flags += ["--setting-sources", "", "--disable-slash-commands", "--permission-mode", "dontAsk"]
     flags += _tools(policy)
+    for mount in mounts:
+        flags += ["--add-dir", str(mount)]
     # Without the snapshot: a conversation that goes on is told today's rules, not those of its first day.
     flags += ["--append-system-prompt-file", str(rules), "--system-prompt-snapshot", "off"]
     flags += ["--max-turns", str(policy.max_steps or DEFAULT_MAX_STEPS)]
@@ -51,8 +81,19 @@ def flags(task: Task, policy: Policy, rules: Path, default_model: str = DEFAULT_
 
 def variables(cell: Cell) -> dict[str, str]:
     """What the CLI gets in its environment besides what the cell says."""
-    # The CLI runs git at its start and would find the repository that a state directory may lie in.
-    return {**_QUIET, "GIT_CEILING_DIRECTORIES": str(cell.view.parent)}
+    return {
+        **_QUIET,
+        # The CLI runs git at its start and would find the repository that a state directory may lie in.
+        "GIT_CEILING_DIRECTORIES": str(cell.view.parent),
+        # Its own choice is a folder that all sessions of a user share.
+        "CLAUDE_CODE_TMPDIR": str(cell.scratch),
+        **proxy.variables(cell),
+    }
+
+
+def way_to_the_model(door: Door, credential: Credential) -> dict[str, str]:
+    """Where the CLI finds the model, and what opens the door there: worth nothing at any other."""
+    return {"ANTHROPIC_BASE_URL": f"http://{door.host}:{door.port}", credential: door.token}
 
 
 def as_uuid(session: str) -> str:
@@ -66,5 +107,9 @@ def as_uuid(session: str) -> str:
 def _tools(policy: Policy) -> list[str]:
     tools = ["Read", "Grep", "Glob", *(["Write", "Edit"] if policy.can_write else [])]
     granted = [tool for ability, tool in _ABILITIES.items() if ability in policy.abilities]
+    if not policy.hosts and "WebFetch" in granted:
+        # Pages are fetched from the scope's hosts alone; without any, the tool could only fail.
+        granted.remove("WebFetch")
     allowed = ["Read(./**)", *(["Edit(./**)"] if policy.can_write else []), *granted]
-    return ["--tools", ",".join([*tools, *granted]), "--allowedTools", *allowed]
+    settings = ["--settings", _FETCH_SETTINGS] if "WebFetch" in granted else []
+    return ["--tools", ",".join([*tools, *granted]), "--allowedTools", *allowed, *settings]

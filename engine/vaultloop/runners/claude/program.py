@@ -29,8 +29,8 @@ class ClaudeProgram:
         self._name = name
         self._launcher = launcher
 
-    async def proven(self, environment: Mapping[str, str]) -> tuple[str, Version]:
-        """Its path and version.
+    async def proven(self, environment: Mapping[str, str], audience: Audience) -> tuple[str, Version]:
+        """Its path and version; where it has to be asked, it is in a cell as sessions of `audience` are.
 
         Raises:
             Stalled: it is missing, is not the CLI, or is too old.
@@ -42,21 +42,21 @@ class ClaudeProgram:
                 cure=f"{INSTALL}, say where it is with `claude` in the settings, or write `runner: command` "
                 "in the defaults note.",
             )
-        return path, await self._version(path, environment)
+        return path, await self._version(path, environment, audience)
 
-    async def _version(self, path: str, environment: Mapping[str, str]) -> Version:
+    async def _version(self, path: str, environment: Mapping[str, str], audience: Audience) -> Version:
         found = await asyncio.to_thread(lambda: Path(path).stat())
         identity = (path, found.st_mtime_ns, found.st_size)
         if identity not in self._versions:
-            self._versions[identity] = _usable(path, await self._ask(path, environment))
+            self._versions[identity] = _usable(path, await self._ask(path, environment, audience))
         return self._versions[identity]
 
-    async def _ask(self, path: str, environment: Mapping[str, str]) -> str:
+    async def _ask(self, path: str, environment: Mapping[str, str], audience: Audience) -> str:
         """What it says when it is asked for its version, in a cell where there is nothing to see."""
         with tempfile.TemporaryDirectory(prefix="vaultloop-version-") as folder:
             empty = Path(folder)
             given = {"PATH": environment.get("PATH", os.defpath), "HOME": folder, "TMPDIR": folder}
-            cell = Cell(empty, empty, empty, given, Policy("nobody", Audience.PUBLIC))
+            cell = Cell(empty, empty, empty, given, Policy("nobody", audience))
             async with self._launcher.launch([path, "--version"], cell) as child:
                 await child.write(b"", last=True)
                 try:

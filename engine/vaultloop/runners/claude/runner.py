@@ -16,20 +16,20 @@ from typing import Any
 
 from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse, Transcript
 from vaultloop.model.errors import Stalled
-from vaultloop.model.policy import Policy
+from vaultloop.model.policy import Audience, Policy
 from vaultloop.runners.claude import flags, lines, transcript, version
-from vaultloop.runners.claude.flags import DEFAULT_MODEL
+from vaultloop.runners.claude.flags import DEFAULT_MODEL, Credential
 from vaultloop.runners.claude.program import ClaudeProgram
 from vaultloop.runners.claude.result import KEY_CURE, garbled, quoted, understood, without_result
 
 log = logging.getLogger(__name__)
 
-# Any one of these lets the CLI reach the model.
-CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
-
 READING_TOOLS = frozenset({"Read", "Grep", "Glob", "WebFetch", "WebSearch", "TodoWrite"})
 
 _NO_KEY = "The claude runner has no key for the model."
+
+# Where the CLI finds the model; who says so without a door also says what opens it.
+_ADDRESS = "ANTHROPIC_BASE_URL"
 
 # How long an interrupted run may take to end by itself (seconds), before signals follow: it was measured to
 # say what it has cost within 0.05 s, and within 0.55 s when it has only just been started.
@@ -50,14 +50,22 @@ class ClaudeRunner:
         self,
         launcher: CellLauncher,
         program: str,
-        environment: Mapping[str, str],
+        credential: Credential | None,
         *,
         default_model: str = DEFAULT_MODEL,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Drive `program`, a path or a name on PATH; `environment` is what it needs to reach its model."""
+        """Drive `program`, a path or a name on PATH.
+
+        Args:
+            credential: the kind that the gateway holds; the credential itself is not known here.
+            environment: what the CLI is told besides. Where a cell has no door, as in tests, it says where
+                the model is.
+        """
         self._launcher = launcher
         self._program = ClaudeProgram(program, launcher)
-        self._environment = environment
+        self._credential = credential
+        self._environment = environment or {}
         self._default_model = default_model
 
     @asynccontextmanager
@@ -65,11 +73,10 @@ class ClaudeRunner:
         """Start the CLI; leaving the block ends it and all it started.
 
         Raises:
-            Stalled: it is missing, too old, has no credential, or may spend nothing.
+            Stalled: it is missing, too old, has no credential, no way to its model, or may spend nothing.
         """
-        program, _ = await self._program.proven(cell.environment)
-        if not self._secrets:
-            raise Stalled(_NO_KEY, cure=KEY_CURE)
+        program, _ = await self._program.proven(cell.environment, cell.policy.audience)
+        equipment = self._equipment(cell)
         if (budget := cell.policy.budget_usd_per_run) is not None and budget <= 0:
             raise Stalled("`budget-usd-per-run` leaves nothing to spend.", cure="Raise it, or remove it.")
         rules = cell.scratch / "instructions.md"
@@ -78,10 +85,12 @@ class ClaudeRunner:
             # Where it cannot be read, the CLI says that it has no such conversation.
             with suppress(OSError):
                 await asyncio.to_thread(transcript.put, task.resume, cell.home)
-        command = [program, *flags.flags(task, cell.policy, rules, self._default_model)]
-        environment = {**cell.environment, **flags.variables(cell), **self._environment}
-        async with self._launcher.launch(command, replace(cell, environment=environment)) as child:
-            run = ClaudeRun(child, task, cell, self._secrets)
+        mounts = cell.mounts.values()
+        said = flags.flags(task, cell.policy, rules, self._default_model, mounts=mounts)
+        environment = {**cell.environment, **flags.variables(cell), **equipment}
+        async with self._launcher.launch([program, *said], replace(cell, environment=environment)) as child:
+            hidden = [value for name in Credential if (value := equipment.get(name))]
+            run = ClaudeRun(child, task, cell, hidden)
             sending = asyncio.create_task(run.say(task.prompt), name="prompt")
             try:
                 yield run
@@ -98,16 +107,26 @@ class ClaudeRunner:
 
         `environment` is the engine's: PATH is looked through as in a session.
         """
-        keyless = [] if self._secrets else [f"{_NO_KEY} {KEY_CURE}"]
+        keyless = [] if self._credential else [f"{_NO_KEY} {KEY_CURE}"]
         try:
-            _, found = await self._program.proven(environment)
+            _, found = await self._program.proven(environment, Audience.OWNER)
         except (Stalled, OSError) as error:
             return [str(error), *keyless]
         return [*filter(None, [version.remark(found)]), *keyless]
 
-    @property
-    def _secrets(self) -> list[str]:
-        return [value for name in CREDENTIALS if (value := self._environment.get(name))]
+    def _equipment(self, cell: Cell) -> dict[str, str]:
+        """What it needs to reach its model.
+
+        Raises:
+            Stalled: there is no credential, or no door to where one is.
+        """
+        if self._credential is None:
+            raise Stalled(_NO_KEY, cure=KEY_CURE)
+        if cell.door is not None:
+            return {**flags.way_to_the_model(cell.door, self._credential), **self._environment}
+        if _ADDRESS not in self._environment:
+            raise Stalled("A session with a model needs the gateway, and there is none.", cure="")
+        return dict(self._environment)
 
 
 class ClaudeRun:

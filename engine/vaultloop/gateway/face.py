@@ -1,0 +1,367 @@
+"""What a session meets at its door: HTTP/1.1, one request a connection, read strictly.
+
+What different readers of HTTP understand differently is refused rather than guessed at: folded headers, bare
+line ends, a header twice, a length beside a transfer encoding, a target that is an address, another host. One
+request a connection leaves nothing over that could be taken for a second one.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import h11
+
+from vaultloop.gateway.refusal import Refusal, malformed
+
+# Bytes of the head of a request, and of its body: the vendor takes no more than 32 MB.
+LARGEST_HEAD = 32 * 1024
+LARGEST_BODY = 32 * 1024 * 1024
+
+# How long (seconds) a head and a body may take to come, and a session to take what it is sent.
+HEAD_PATIENCE = 10.0
+BODY_PATIENCE = 60.0
+TAKING_PATIENCE = 60.0
+
+# How long (seconds) a connection is read on after its answer: to close it on unread bytes would throw away
+# the answer too.
+FAREWELL = 2.0
+
+_CHUNK = 64 * 1024
+_TARGET = re.compile(rb"/[!-~]*")
+_AUTHORITY = re.compile(rb"[!-.0-~]+")  # no space, no slash
+_METHOD = re.compile(rb"[A-Z]{1,20}")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long what may take at a door (seconds)."""
+
+    head: float = HEAD_PATIENCE
+    body: float = BODY_PATIENCE
+    taking: float = TAKING_PATIENCE
+    farewell: float = FAREWELL
+
+
+PATIENCE = Times()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request.
+
+    Attributes:
+        target: path and query; host and port for CONNECT.
+        headers: by lower-case name; none occurs twice.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self,
+        head: Head,
+        protocol: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        times: Times,
+    ) -> None:
+        self.head = head
+        self._protocol = protocol
+        self._reader = reader
+        self._writer = writer
+        self._times = times
+        self._lost = False
+        self._begun = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether the session does not listen any more."""
+        return self._lost or self._writer.is_closing() or self._reader.at_eof()
+
+    @property
+    def begun(self) -> bool:
+        """Whether an answer was begun: then nothing else can be answered."""
+        return self._begun
+
+    async def body(self) -> bytes:
+        """The whole body of the request.
+
+        Raises:
+            Refusal: it is too large, too slow or malformed.
+            ConnectionError: it never came to its end.
+        """
+        if int(self.head.headers.get("content-length", "0")) > LARGEST_BODY:
+            raise _too_large()
+        try:
+            async with asyncio.timeout(self._times.body):
+                return await self._read_body()
+        except TimeoutError:
+            raise Refusal(408, "invalid_request_error", "The body did not come in time.") from None
+        except h11.RemoteProtocolError as error:
+            raise malformed(f"The body is malformed: {error}.") from None
+
+    async def _read_body(self) -> bytes:
+        if self._protocol.they_are_waiting_for_100_continue:
+            await self._write(self._protocol.send(h11.InformationalResponse(status_code=100, headers=[])))
+        body = bytearray()
+        while True:
+            event = self._protocol.next_event()
+            if event is h11.NEED_DATA:
+                data = await self._reader.read(_CHUNK)
+                if not data:
+                    raise ConnectionResetError("the session left in the middle of a request")
+                self._protocol.receive_data(data)
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > LARGEST_BODY:
+                    raise _too_large()
+            else:
+                return bytes(body)
+
+    async def begin(self, status: int, headers: Mapping[str, str], *, length: int | None = None) -> None:
+        """Begin the answer; nothing is raised if the session is gone."""
+        self._begun = True
+        all_headers = {**headers, "connection": "close"}
+        if length is not None:
+            all_headers["content-length"] = str(length)
+        await self._write(
+            self._protocol.send(h11.Response(status_code=status, headers=list(all_headers.items())))
+        )
+
+    async def send(self, data: bytes) -> None:
+        """Pass on a piece of the answer; nothing is raised if the session is gone."""
+        await self._write(self._protocol.send(h11.Data(data=data)))
+
+    async def end(self) -> None:
+        """The answer is complete."""
+        await self._write(self._protocol.send(h11.EndOfMessage()))
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error, if nothing else was answered yet."""
+        if self._begun:
+            self.break_off()
+            return
+        body = refusal.body
+        await self.begin(refusal.status, {"content-type": "application/json"}, length=len(body))
+        await self.send(body)
+        await self.end()
+
+    def break_off(self) -> None:
+        """Let the session see that the answer is not complete."""
+        self._lost = True
+        self._writer.transport.abort()
+
+    async def _write(self, data: bytes | None) -> None:
+        if not data or self._lost or self._writer.is_closing():
+            return
+        try:
+            self._writer.write(data)
+            async with asyncio.timeout(self._times.taking):
+                await self._writer.drain()
+        except (OSError, TimeoutError):
+            # Gone, or as good as gone: it takes nothing any more.
+            self.break_off()
+
+
+def _too_large() -> Refusal:
+    return Refusal(413, "request_too_large", f"The body is longer than {LARGEST_BODY} bytes.")
+
+
+Answering = Callable[[Exchange], Awaitable[None]]
+Tunnelling = Callable[[Head, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def meet(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    address: str,
+    answer: Answering,
+    tunnel: Tunnelling,
+    times: Times = PATIENCE,
+) -> None:
+    """Serve one connection: read one request, have it answered, close.
+
+    Args:
+        address: host and port of the door; requests are for this host and no other.
+        answer: what a request gets; what it raises as Refusal is answered.
+        tunnel: what CONNECT gets.
+    """
+    try:
+        raw = await _read_head(reader, times)
+        protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
+        head = _understood(raw, protocol, address)
+    except Refusal as refusal:
+        await _refuse_unread(writer, refusal, times)
+        await _farewell(reader, writer, times)
+        return
+    except (OSError, asyncio.IncompleteReadError):
+        return
+    if head.method == "CONNECT":
+        await tunnel(head, reader, writer)
+        return
+    exchange = Exchange(head, protocol, reader, writer, times)
+    try:
+        await answer(exchange)
+    except Refusal as refusal:
+        await exchange.refuse(refusal)
+    except ConnectionError:
+        return
+    await _farewell(reader, writer, times)
+
+
+async def _read_head(reader: asyncio.StreamReader, times: Times) -> bytes:
+    """The head of a request, with the empty line that ends it.
+
+    Raises:
+        Refusal: it is too long, or does not come.
+    """
+    try:
+        async with asyncio.timeout(times.head):
+            return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        message = f"The head is longer than {LARGEST_HEAD} bytes."
+        raise Refusal(431, "invalid_request_error", message) from None
+    except TimeoutError:
+        raise Refusal(408, "invalid_request_error", "The head did not come in time.") from None
+
+
+def _understood(raw: bytes, protocol: h11.Connection, address: str) -> Head:
+    """The head, if there is only one way to read it.
+
+    Raises:
+        Refusal: there are others, or it is not for this door.
+    """
+    request, *lines = raw[:-4].split(b"\r\n")
+    _check_lines(request, lines)
+    protocol.receive_data(raw)
+    try:
+        event = protocol.next_event()
+    except h11.RemoteProtocolError as error:
+        raise malformed(f"Malformed HTTP: {error}.") from None
+    if not isinstance(event, h11.Request):
+        raise malformed("Malformed HTTP.")
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
+    head = Head(event.method.decode("ascii"), event.target.decode("ascii"), headers)
+    _check_framing(head, event.http_version)
+    _check_host(head, address)
+    return head
+
+
+def _check_lines(request: bytes, lines: list[bytes]) -> None:
+    """What h11 would put right or take for granted."""
+    if any(sign in line for line in (request, *lines) for sign in (b"\r", b"\n", b"\0")):
+        raise malformed("A line does not end as lines of HTTP do.")
+    parts = request.split(b" ")
+    if len(parts) != 3 or not _METHOD.fullmatch(parts[0]):
+        raise malformed("The request line is not METHOD TARGET VERSION.")
+    if not (_AUTHORITY if parts[0] == b"CONNECT" else _TARGET).fullmatch(parts[1]):
+        raise malformed("The target is not a path.")
+    names = set()
+    for line in lines:
+        name, colon, _ = line.partition(b":")
+        if not colon or name != name.strip() or line[:1] in (b" ", b"\t"):
+            raise malformed("A header is folded, or has no name.")
+        if name.lower() in names:
+            raise malformed(f"The header {name.decode('ascii', 'replace')[:40]} is there twice.")
+        names.add(name.lower())
+
+
+def _check_framing(head: Head, version: bytes) -> None:
+    encoding, length = head.headers.get("transfer-encoding"), head.headers.get("content-length")
+    if encoding is not None and (length is not None or version != b"1.1" or encoding.lower() != "chunked"):
+        raise malformed("The end of the body can be understood in more than one way.")
+    if length is not None and not re.fullmatch(r"[0-9]{1,15}", length):
+        raise malformed("The length is not a number.")
+    if head.method == "CONNECT" and (encoding is not None or length not in (None, "0")):
+        raise malformed("CONNECT has no body.")
+    if head.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refusal(415, "invalid_request_error", "A compressed body is not read.")
+
+
+def _check_host(head: Head, address: str) -> None:
+    host = head.headers.get("host")
+    if head.method == "CONNECT":
+        target = head.target.lower()
+        fits = host is None or host.lower() in (target, target.rpartition(":")[0])
+    else:
+        fits = host == address
+    if not fits:
+        raise malformed("The request is for another host.")
+
+
+async def _refuse_unread(writer: asyncio.StreamWriter, refusal: Refusal, times: Times) -> None:
+    """Answer a request that was not understood."""
+    body = refusal.body
+    head = (
+        f"HTTP/1.1 {refusal.status} Refused\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    with suppress(OSError, TimeoutError):
+        writer.write(head.encode() + body)
+        async with asyncio.timeout(times.taking):
+            await writer.drain()
+
+
+async def _farewell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, times: Times) -> None:
+    """Close our side, and read on for a moment what is still coming."""
+    with suppress(OSError, TimeoutError, RuntimeError):
+        if writer.can_write_eof() and not writer.is_closing():
+            writer.write_eof()
+        async with asyncio.timeout(times.farewell):
+            while await reader.read(_CHUNK):
+                pass
+
+
+@asynccontextmanager
+async def listening(
+    meet_one: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, most: int
+) -> AsyncIterator[int]:
+    """Listen on a port of loopback that nobody else has; the port, for as long as the block lasts.
+
+    Leaving closes it, and ends the connections that are left.
+
+    Args:
+        most: how many connections may be open at once; more are closed unread.
+    """
+    connections: set[asyncio.Task[None]] = set()
+
+    async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if len(connections) >= most:
+            writer.transport.abort()
+            return
+        connections.add(task)
+        try:
+            await meet_one(reader, writer)
+        except asyncio.CancelledError:
+            # The door closes; nobody waits for this task but the block below.
+            writer.transport.abort()
+        finally:
+            connections.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(welcome, "127.0.0.1", 0, limit=LARGEST_HEAD)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in list(connections):
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)

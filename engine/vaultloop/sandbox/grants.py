@@ -1,0 +1,141 @@
+"""Which files a program in a cell reaches: its view, its own folders, and what any program needs to run.
+
+Landlock can only allow, and a folder with all below it, so that this list is all there is. It names no folder
+that people keep things in: neither /home nor /tmp, /opt, /srv, /var, /run, nor any process but the program's
+own.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import vaultloop
+from vaultloop.model.cell import Cell
+from vaultloop.model.errors import Stalled
+from vaultloop.sandbox.landlock import Ruleset
+
+# Programs and libraries.
+SYSTEM = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
+    *("/nix/store", "/run/current-system/sw", "/gnu/store"),
+)
+
+# What programs look up: names of users, hosts and services, certificates, time, the linker's and Bash's own.
+# Nothing with a password or key in it: of /etc/ssl only what is public.
+LOOKED_UP = (
+    *("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/os-release", "/etc/debian_version"),
+    *("/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols"),
+    *("/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/ca-certificates", "/etc/ca-certificates.conf"),
+    *("/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted", "/etc/crypto-policies"),
+    *("/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/locale.alias", "/etc/fonts"),
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives"),
+    *("/etc/bash.bashrc", "/etc/bashrc", "/etc/profile", "/etc/inputrc", "/etc/python3", "/etc/python3.11"),
+    # The program's own process alone, and what the machine has in all.
+    *("/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/uptime", "/proc/version"),
+    *("/proc/filesystems", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/ostype"),
+    *("/proc/sys/kernel/cap_last_cap", "/proc/sys/kernel/pid_max", "/proc/sys/kernel/random/uuid"),
+    *("/proc/sys/vm/overcommit_memory", "/proc/sys/vm/max_map_count", "/proc/sys/net/core/somaxconn"),
+    *("/sys/devices/system/cpu/online", "/sys/devices/system/cpu/possible"),
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+)
+
+# Not /dev/shm: it is common to all programs of the machine. Not /dev/tty: whoever types there is no session. Not
+# /dev/zero: what is mapped from it is memory that nobody counts.
+DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+def program_of(command: Sequence[str], cell: Cell) -> Path:
+    """The file that `command` runs.
+
+    Raises:
+        Stalled: there is none, or it lies where the session itself may write.
+    """
+    name = command[0]
+    beside = str(cell.view / name) if "/" in name else name
+    found = shutil.which(beside, path=cell.environment.get("PATH", os.defpath))
+    if found is None:
+        raise missing(name, "Permission denied" if Path(beside).is_file() else "No such file or directory")
+    program = Path(found)
+    if any(_is_in(program.resolve(), folder) for folder in (cell.view, cell.home, cell.scratch)):
+        raise Stalled(
+            f"{name} cannot be started: it lies in the vault, and what a session can write is never run.",
+            cure="Keep the program outside of the vault and name its path in `command` of the defaults note.",
+        )
+    return program
+
+
+def missing(name: str, why: str) -> Stalled:
+    """The error of a program that does not start."""
+    return Stalled(
+        f"{name} cannot be started ({why}).", cure="Install it, or correct `command` in the defaults note."
+    )
+
+
+def ruleset(program: Path, cell: Cell, programs: Sequence[Path], private: Sequence[Path] = ()) -> Ruleset:
+    """What `program` reaches in `cell`.
+
+    Args:
+        programs: the operator's folders of programs.
+        private: what no grant may contain, beyond the cell's own folders: the engine's state, the vault.
+
+    Raises:
+        Stalled: a folder of programs or a mount contains what is private, or is missing.
+    """
+    named = [*programs, *cell.mounts.values()]
+    _check_there(named)
+    execute = _distinct([*SYSTEM, *_needed_by(program), *map(str, programs)])
+    mounts = [str(folder) for folder in cell.mounts.values()]
+    _check_apart((*execute, *mounts), (*private, cell.view, cell.home, cell.scratch))
+    writes = bool(cell.policy.can_write)
+    return Ruleset(
+        execute=tuple(execute),
+        read=(*LOOKED_UP, *mounts, *(() if writes else (str(cell.view),))),
+        write=(str(cell.home), str(cell.scratch), *((str(cell.view),) if writes else ())),
+        devices=DEVICES,
+        optional=frozenset((*SYSTEM, *LOOKED_UP, *DEVICES)),
+    )
+
+
+def _needed_by(program: Path) -> list[str]:
+    """The program's file where it is not the system's; for this very Python, what it consists of."""
+    resolved = program.resolve()
+    if resolved != Path(sys.executable).resolve():
+        return [] if _is_the_systems(resolved) else [str(resolved)]
+    package = Path(vaultloop.__file__).resolve().parent.parent
+    parts = [Path(sys.prefix), Path(sys.base_prefix), resolved]
+    if not any(_is_in(package, part.resolve()) for part in parts):
+        parts.append(package)
+    return [str(part) for part in parts if not _is_the_systems(part.resolve())]
+
+
+def _check_there(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if not folder.exists():
+            raise Stalled(
+                f"{folder} is not there, and the settings name it in `programs` or `mounts`.",
+                cure="Make it, or take it out of the settings.",
+            )
+
+
+def _check_apart(granted: Iterable[str], private: Sequence[Path]) -> None:
+    for place in granted:
+        for secret in private:
+            if _is_in(secret.resolve(), Path(place).resolve()):
+                raise Stalled(
+                    f"Sessions would read all of {place}, and {secret} lies in it.",
+                    cure="Move one of them, or name a smaller folder in `programs` or `mounts`.",
+                )
+
+
+def _is_the_systems(path: Path) -> bool:
+    return any(_is_in(path, Path(folder).resolve()) for folder in SYSTEM)
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents
+
+
+def _distinct(paths: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(paths))

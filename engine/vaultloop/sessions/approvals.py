@@ -1,0 +1,110 @@
+"""The owner's word on proposals: approved ones are merged by a commit that says whose act it was."""
+
+import logging
+import re
+from collections.abc import Callable
+
+from vaultloop.aio.clock import Clock
+from vaultloop.model.errors import Retry, Stalled
+from vaultloop.sessions.publication import asked
+from vaultloop.state.proposals import Proposal, Proposals, ProposalState
+from vaultloop.vault.branch import Integrated
+from vaultloop.vault.sync import Sync
+
+log = logging.getLogger(__name__)
+
+# Digits of a commit's id below which it names no commit in particular.
+FEWEST_DIGITS = 4
+
+_SETTLED = {
+    ProposalState.APPROVED: "was approved already",
+    ProposalState.DENIED: "was denied already",
+    ProposalState.SUPERSEDED: "was superseded by a newer one",
+    ProposalState.STALE: "cannot be taken any more",
+    ProposalState.ADMITTED: "needed nobody's consent",
+}
+
+
+class Approvals:
+    """Decides about proposals. Doing the same twice changes nothing."""
+
+    def __init__(
+        self, proposals: Proposals, sync: Sync, clock: Clock, on_published: Callable[[], None]
+    ) -> None:
+        """`on_published` is called after one came onto the branch."""
+        self._proposals, self._sync, self._clock = proposals, sync, clock
+        self._on_published = on_published
+
+    def listing(self) -> str:
+        """What waits for the owner, for a chat."""
+        waiting = self._proposals.open()
+        return "\n\n".join(map(asked, waiting)) or "No proposal waits."
+
+    async def approve(self, number: int, commit: str, by: str) -> str:
+        """Merge a proposal that the owner has seen as `commit`, in the name of `by`; says what came of it.
+
+        `commit` may be shortened to its first digits.
+
+        Raises:
+            Stalled: no such proposal is open, it is another commit, or it conflicts and stays open.
+        """
+        proposal = self._open(number)
+        self._check_shown(proposal, commit)
+        sync = self._sync
+        if not await sync.git(sync.repository.has, proposal.commit):
+            self._settle(proposal, ProposalState.STALE, "its commit is lost")
+            raise Stalled(f"The commit of proposal {number} is not in the repository any more.", cure="")
+        integrated = await self._merged(proposal, by)
+        if integrated.parked:
+            paths = ", ".join(integrated.parked)
+            raise Stalled(
+                f"Proposal {number} cannot be merged: {paths} changed in another way since it was made."
+                " Nothing was changed, and it stays open.",
+                cure=f"Edit these notes yourself, and deny it: /deny {number}.",
+            )
+        self._settle(proposal, ProposalState.APPROVED, by, integrated.revision)
+        log.info("proposal %d is approved by %s", number, by)
+        self._on_published()
+        return f"Proposal {number} is approved, and in the vault as {integrated.revision[:12]}."
+
+    def deny(self, number: int, by: str) -> str:
+        """Leave a proposal; its commit is kept. Says so.
+
+        Raises:
+            Stalled: there is no such open proposal.
+        """
+        proposal = self._open(number)
+        self._settle(proposal, ProposalState.DENIED, by)
+        log.info("proposal %d is denied by %s", number, by)
+        return f"Proposal {number} is denied; nothing of it is in the vault."
+
+    async def _merged(self, proposal: Proposal, by: str) -> Integrated:
+        message = (
+            f"Approve proposal {proposal.number} of the scope {proposal.draft.scope}\n\n"
+            f"Proposal: {proposal.number}\nSession: {proposal.draft.session}\nApproved-By: {by}\n"
+        )
+        try:
+            return await self._sync.approve(proposal.commit, message)
+        except Retry as error:
+            raise Stalled(str(error), cure="Nothing was changed. Approve it again in a moment.") from error
+
+    def _open(self, number: int) -> Proposal:
+        proposal = self._proposals.get(number)
+        if proposal is None:
+            raise Stalled(f"There is no proposal {number}.", cure="`vaultloop proposals` lists them.")
+        if not proposal.is_open:
+            raise Stalled(f"Proposal {number} {_SETTLED[proposal.state]}.", cure="")
+        return proposal
+
+    @staticmethod
+    def _check_shown(proposal: Proposal, commit: str) -> None:
+        digits = commit.strip().lower()
+        if re.fullmatch(rf"[0-9a-f]{{{FEWEST_DIGITS},40}}", digits) and proposal.commit.startswith(digits):
+            return
+        raise Stalled(
+            f"Proposal {proposal.number} is not `{commit}`.",
+            cure=f"Look (vaultloop proposals show {proposal.number}) and name the commit that is shown.",
+        )
+
+    def _settle(self, proposal: Proposal, state: ProposalState, by: str, result: str | None = None) -> None:
+        self._proposals.settle(proposal.number, state, by, self._clock.now(), result)

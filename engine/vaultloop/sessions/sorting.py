@@ -1,0 +1,150 @@
+"""One session's changes, sorted once into commits: what is published, what is admitted, what is proposed.
+
+Plain synchronous code for the git thread. No branch moves here.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from vaultloop.model.policy import Policy
+from vaultloop.state.proposals import Draft
+from vaultloop.vault.files import Files
+from vaultloop.vault.protected import protected_in
+from vaultloop.vault.publish import Audit, Edits, Gathered, Selection, gather, select, write_commit
+from vaultloop.vault.repository import Identity, Repository
+from vaultloop.vault.revision import RevisionFiles
+from vaultloop.vault.signing import Signer
+from vaultloop.vault.verdict import Admission, Verdict
+from vaultloop.vault.view import Changes, Refusal, View
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What a session's changes become.
+
+    Attributes:
+        commit: of what is published; None where nothing is.
+        admitted: what changes protected paths and needs nobody's consent.
+        proposed: what waits for the owner.
+        refused: the rest, with the reasons.
+    """
+
+    commit: str | None
+    admitted: Draft | None
+    proposed: tuple[Draft, ...]
+    refused: tuple[Refusal, ...]
+
+
+class Sorting:
+    """The sorting of one view's changes under one policy."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        view: View,
+        policy: Policy,
+        audit: Audit,
+        *,
+        admission: Admission,
+        author: Identity,
+        signer: Signer,
+        now: datetime,
+    ) -> None:
+        self._repository, self._view, self._policy, self._audit = repository, view, policy, audit
+        self._admission, self._author, self._signer, self._now = admission, author, signer, now
+
+    def result(self, changes: Changes) -> Sorted:
+        """Write the commits, each upon the view's base."""
+        gathered = gather(self._repository, self._view, self._selected(changes), self._policy)
+        verdict = self._verdict(gathered)
+        acting = [path for path in verdict.admitted if path in gathered.acts]
+        admitted = [path for path in verdict.admitted if path not in gathered.acts]
+        active = {**gathered.active, **_only(gathered.held, acting)}
+        proposals = (
+            self._draft(_only(gathered.held, verdict.proposed), verdict.reason, verdict.permissions),
+            self._draft(active, self._why_active(active, gathered)),
+        )
+        return Sorted(
+            commit=self._commit(gathered.edits),
+            admitted=self._draft(_only(gathered.held, admitted)),
+            proposed=tuple(filter(None, proposals)),
+            refused=tuple(sorted((*gathered.refused, *verdict.refused), key=str)),
+        )
+
+    def _selected(self, changes: Changes) -> Selection:
+        # What became a template meanwhile is one.
+        base, head = self._view.revision, self._repository.head
+        protected = protected_in(self._repository.files(base))
+        if head is not None and head != base:
+            protected |= protected_in(self._repository.files(head))
+        return select(changes, self._policy, protected)
+
+    def _verdict(self, gathered: Gathered) -> Verdict:
+        if not gathered.held:
+            return Verdict()
+        before = self._repository.files(self._view.revision)
+
+        def edited(paths: Collection[str]) -> RevisionFiles:
+            return self._repository.files_of_tree(
+                self._repository.edit(before.revision, _only(gathered.held, paths)), before.revision
+            )
+
+        try:
+            return self._admission.judge(before, edited, tuple(gathered.held), self._policy, self._now)
+        except ValueError:
+            # A note in the place of a folder: parts of that cannot be looked at alone.
+            clash = "notes take the place of folders here; a human has to do that"
+            return Verdict(refused=tuple(Refusal(path, clash) for path in gathered.held))
+
+    def _why_active(self, active: Edits, gathered: Gathered) -> str:
+        words = sorted({word for path in active for word in gathered.acts[path]})
+        return (
+            f"What sessions of the scope {self._policy.scope} write must not act by itself when you open it;"
+            f" here is {' and '.join(words)}."
+        )
+
+    def _draft(self, edits: Edits, reason: str = "", permissions: tuple[str, ...] = ()) -> Draft | None:
+        commit = self._commit(edits)
+        if commit is None:
+            return None
+        paths = tuple(sorted(edits))
+        return Draft(
+            self._audit.session, self._audit.scope, commit, self._view.revision, paths, reason, permissions
+        )
+
+    def _commit(self, edits: Edits) -> str | None:
+        return write_commit(
+            self._repository,
+            self._view.revision,
+            edits,
+            self._audit,
+            author=self._author,
+            signer=self._signer,
+            at=self._now,
+        )
+
+
+class LateGate:
+    """Judges again what a merge would change of protected paths, upon what a human has there by now."""
+
+    def __init__(self, repository: Repository, admission: Admission, policy: Policy, now: datetime) -> None:
+        self._repository, self._admission, self._policy, self._now = repository, admission, policy, now
+
+    def __call__(
+        self, before: RevisionFiles, after: RevisionFiles, paths: Collection[str]
+    ) -> Collection[str]:
+        """Those of `paths` that need the owner's consent."""
+
+        def edited(some: Collection[str]) -> Files:
+            return self._repository.partly(before.revision, after.revision, some)
+
+        try:
+            verdict = self._admission.judge(before, edited, paths, self._policy, self._now)
+        except ValueError:
+            return paths
+        return set(paths) - set(verdict.admitted)
+
+
+def _only(edits: Edits, paths: Collection[str]) -> Edits:
+    return {path: edits[path] for path in paths}
