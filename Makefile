@@ -12,7 +12,7 @@ WORKERS ?= 2
 # Every shell script, whatever its name.
 SCRIPTS = $(shell git ls-files -z -co --exclude-standard | xargs -0 awk 'FNR == 1 { if (/^\#!.*[/ ](ba)?sh$$/) print FILENAME; nextfile }')
 
-.PHONY: help up test check bench soak lint types imports unit format schemas docs clean tools
+.PHONY: help up test check bench attack soak lint types imports unit format schemas docs clean tools
 
 help: ## list these doors
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ unit: $(VENV)/test.done
 
 bench: tools $(VENV)/test.done ## the table of figures
 	PYTHONPATH=tests $(BIN)/python -m bench
+
+attack: tools $(VENV)/test.done ## a hostile program tries to break out of every fence: the whole table
+	PYTHONPATH=tests $(BIN)/python -m attack
 
 soak: tools $(VENV)/test.done ## what takes most of an hour: whole years of every clock, many more crashes
 	$(BIN)/pytest -m soak -n $(WORKERS) --dist worksteal

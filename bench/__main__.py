@@ -6,13 +6,14 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import checking, firing, idle, noop, remote, saving, viewing
+from bench import checking, fencing, firing, idle, noop, remote, saving, viewing
 from bench.measure import Row
 
 PARTS = {
     "idle": idle,
     "checking": checking,
     "firing": firing,
+    "fencing": fencing,
     "remote": remote,
     "noop": noop,
     "saving": saving,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.governed import Governed, cron, note, reminder, scope, vault
+from support.governed import Governed, cron, reminder, scope, vault
+from support.notes import note
 from vaultloop.admission import MOST_REMINDERS
 from vaultloop.vault.verdict import GOVERNS, Verdict
 
@@ -24,7 +25,7 @@ OWN = {
     "a crontab of its own": {
         "agent/crons/tab.md": note(
             "crontab",
-            "| name | schedule | scope | prompt |\n| --- | --- | --- | --- |\n| a | @daily | [[family]] | Go |",
+            "| name | schedule | scope | prompt |\n| - | - | - | - |\n| a | @daily | [[family]] | Go |",
         )
     },
 }

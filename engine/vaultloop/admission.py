@@ -21,7 +21,7 @@ from vaultloop.model.change import field_changes
 from vaultloop.model.conversation import OWNER
 from vaultloop.model.narrower import covers, wider_in
 from vaultloop.model.overlap import meet
-from vaultloop.model.policy import Policy, is_protected
+from vaultloop.model.policy import Audience, Policy, is_protected
 from vaultloop.model.resource import AnyResource, Known, Ref, Resource
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.vault.effort import Effort
@@ -128,9 +128,14 @@ class _Case:
     def mode(self) -> str:
         """What the session's policy says, and no more than the newest version of its note does."""
         ref, snapshot = Ref("scope", self.policy.scope), self.before.snapshot
-        if ref not in snapshot.resources and ref not in snapshot.broken:
+        if ref not in snapshot.resources and not (ref in snapshot.broken and self._stays_open):
             return "deny"
         return min(self.said, self.policy.self_edit, key=_MODES.index)
+
+    @property
+    def _stays_open(self) -> bool:
+        # An invalid scope is closed, but for the owner's own, which keeps its last good version.
+        return self.policy.audience is Audience.OWNER
 
     @property
     def too_many(self) -> str:

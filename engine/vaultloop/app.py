@@ -249,6 +249,7 @@ async def _conversations(ground: _Ground, fence: _Fence) -> AsyncIterator[_Conve
         confinement=launcher.confinement,
         doors=fence.gateway,
         mounts=settings.mounts,
+        private=tuple(folder for folder in (settings.folder, settings.secrets_dir) if folder),
         purse=LedgerPurse(settings.state),
         admission=SelfEdit(settings.owners),
         clock=clock,

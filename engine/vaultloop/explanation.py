@@ -23,11 +23,11 @@ from vaultloop.model.resource import Inherited, Ref, Resource, Source
 from vaultloop.vault import frontmatter
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
-from vaultloop.vault.glance import is_note
 from vaultloop.vault.loader import Loader
 from vaultloop.vault.protected import Protected, is_declared_at, protected_in
 from vaultloop.vault.publish import refusal
-from vaultloop.vault.view import bad_name, too_deep
+from vaultloop.vault.reading import is_note, may_be_seen
+from vaultloop.vault.scan import bad_name, too_deep
 
 # The tools of the agent program that need nothing but a view, those that need `can-write`, and those that
 # need an ability.
@@ -225,11 +225,10 @@ class _Reasons:
 
     def _reading(self, path: str) -> _Finding:
         policy = self._policy
-        unfit = next(filter(None, map(bad_name, path.split("/"))), "") or too_deep(path)
-        if unfit:
-            return False, f"No session ever sees this: {unfit}.", ()
         if not policy.reads(path):
             return False, *self._not_granted(path, "can-read", "can-write")
+        if not may_be_seen(path, policy):
+            return False, f"No session ever sees this: {_unfit(path)}.", ()
         granted = tuple(self._granting(path, "can-read", "can-write"))
         if not is_note(path) and policy.attachments == "none":
             return False, "It is no note, and attachments are left out.", self._lines("attachments")
@@ -247,8 +246,7 @@ class _Reasons:
             return self._self_edit(path, why, granted)
         if why:
             return False, f"Refused: {why}. {_AT_PUBLISH}", granted
-        unfit = next(filter(None, map(bad_name, path.split("/"))), "") or too_deep(path)
-        if unfit:
+        if unfit := _unfit(path):
             return False, f"Refused: {unfit}. {_AT_PUBLISH}", granted
         return True, "", granted
 
@@ -293,6 +291,14 @@ class _Reasons:
             granted = ability in self._policy.abilities
             items = self._items("abilities", self._policy.abilities, (ability,) if granted else ())
             grounds = tuple(items) or self._lines("abilities")
+            if granted and ability == "web-fetch":
+                listed = self._lines("hosts")
+                why = "It fetches from the hosts of the scope alone."
+                return (
+                    bool(listed),
+                    why,
+                    (*grounds, *(listed or (self._absent("hosts", "so there are none"),))),
+                )
             return granted, "", grounds or (self._absent("abilities", "so none is granted"),)
         if name.casefold() in map(str.casefold, READING_TOOLS):
             return (
@@ -364,6 +370,11 @@ _AT_PUBLISH = (
 
 # Keys that neither grant nor limit.
 _NO_RIGHTS = frozenset({"id", "description", "body", "model", "conversation", "answers"})
+
+
+def _unfit(path: str) -> str:
+    """Why no view holds such a path; empty if one may."""
+    return next(filter(None, map(bad_name, path.split("/"))), "") or too_deep(path)
 
 
 def _lines(source: Source, key: str) -> tuple[Ground, ...]:

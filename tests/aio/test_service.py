@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +15,7 @@ import pytest
 from support.run import asynchronous
 from support.running import until
 from vaultloop.aio.clock import VirtualClock
+from vaultloop.aio.process import Patience
 from vaultloop.aio.service import keep_serving
 from vaultloop.aio.supervise import background
 
@@ -105,6 +108,32 @@ async def test_a_pipe_that_a_grandchild_holds_open_does_not_hide_the_end(service
     async with service.run("/bin/sh", "-c", f"{sys.executable} -c '{leave}' & exit 5"):
         await until(lambda: service.lives() == 1)
     assert service.lines == ["bell ended with exit code 5; it starts again in 1 s"]
+
+
+@asynchronous
+async def test_each_child_is_told_its_greeting_of_the_moment_and_its_input_stays_open(
+    service: Service,
+) -> None:
+    greetings = iter([b"one\n", b"two\n"])
+    kept = keep_serving(
+        "bell",
+        # Ends with its input, or when it is told to.
+        ["/bin/sh", "-c", "read word; echo heard $word; read more && exit; echo closed"],
+        cwd=service.folder,
+        environment={"PATH": "/usr/bin:/bin"},
+        clock=service.clock,
+        greeting=lambda: next(greetings),
+        patience=Patience(interrupt=0.1, terminate=0.1),
+    )
+    async with background("service", kept):
+        for lives, word in enumerate(("one", "two"), start=1):
+            await until(lambda word=word: f"bell: heard {word}" in service.lines)  # type: ignore[misc]
+            assert "bell: closed" not in service.lines
+            if lives == 1:
+                [pid] = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+                os.kill(int(pid), signal.SIGKILL)
+                await until(lambda: service.lives() == 1)
+                await service.clock.advance(1)
 
 
 @asynchronous

@@ -1,4 +1,4 @@
-"""The gateway process of the grounds: the real one, with a name server and an internet that are on this machine.
+"""The gateway process of the grounds: the real one, with a name server and an internet on this machine.
 
     python -m attack.gateway_process STATE PORT
 

@@ -60,7 +60,11 @@ _COMMON: Mapping[str, Any] = {
     "stop_after": timedelta(seconds=60),
 }
 SCOPES: Mapping[str, Policy] = {
-    "owner": Policy("owner", Audience.OWNER, **{**_COMMON, "can_read": ("**",), "can_write": ("**",), "except_": ("health",)}),
+    "owner": Policy(
+        "owner",
+        Audience.OWNER,
+        **{**_COMMON, "can_read": ("**",), "can_write": ("**",), "except_": ("health",)},
+    ),
     "group": Policy("group", Audience.GROUP, **_COMMON),
     "public": Policy("public", Audience.PUBLIC, **_COMMON),
     "cron": Policy("cron", Audience.CRON, **_COMMON),
@@ -77,11 +81,14 @@ class Grounds:
         signals: how many of each signal came to this process, the engine.
     """
 
-    def __init__(self, place: Path, canary: str, launcher: CellLauncher, *, supervised: bool) -> None:
+    def __init__(
+        self, place: Path, canary: str, launcher: CellLauncher, small: CellLauncher, *, supervised: bool
+    ) -> None:
+        """`small` is for sessions that are there to reach a limit; `supervised`: each has a supervisor."""
         self.place = place
         self.canary = canary
         self.signals: Counter[int] = Counter()
-        self._launcher = launcher
+        self._launcher, self._small = launcher, small
         self._supervised = supervised
         self.state = place / "state"
         self.operator = place / "operator"
@@ -98,12 +105,13 @@ class Grounds:
     @classmethod
     @asynccontextmanager
     async def built(
-        cls, place: Path, canary: str, launcher: CellLauncher, *, supervised: bool
+        cls, place: Path, canary: str, launcher: CellLauncher, small: CellLauncher, *, supervised: bool
     ) -> AsyncIterator["Grounds"]:
         """Build everything; leaving the block tears it down."""
-        grounds = cls(place, canary, launcher, supervised=supervised)
+        grounds = cls(place, canary, launcher, small, supervised=supervised)
         async with grounds._stack:
             grounds._furnish()
+            grounds._place_a_bystander()
             await grounds._serve()
             await grounds._open_gateway()
             yield grounds
@@ -158,6 +166,12 @@ class Grounds:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
+    def _place_a_bystander(self) -> None:
+        bystander = subprocess.Popen(["sleep", "600"])
+        self._stack.callback(bystander.wait)
+        self._stack.callback(bystander.kill)
+        self._bystander = bystander.pid
+
     # What listens on this machine.
 
     async def _serve(self) -> None:
@@ -183,10 +197,6 @@ class Grounds:
             listening.bind(address)
             if family == socket.AF_INET:
                 self._datagram_port = listening.getsockname()[1]
-        bystander = subprocess.Popen(["sleep", "600"])
-        self._stack.callback(bystander.wait)
-        self._stack.callback(bystander.kill)
-        self._bystander = bystander.pid
 
     def _note(self, number: int) -> None:
         self.signals[number] += 1
@@ -200,7 +210,9 @@ class Grounds:
         """A server that tells everybody the secret, also those who speak HTTP."""
         with suppress(ConnectionError):
             body = self.canary.encode() + b"\n"
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
             await writer.drain()
         writer.close()
 
@@ -296,19 +308,28 @@ class Grounds:
                 extra=extra,
             )
             told = replace(targets, extra={**extra, "stay": "yes"})
-            child = await stack.enter_async_context(self._launched(cell, told, [], "other"))
+            child = await stack.enter_async_context(self._launched(self._launcher, cell, told, [], "other"))
             await anext(child.lines())
             yield replace(targets, other=child.pid)
 
     @asynccontextmanager
-    async def _launched(self, cell: Cell, targets: Targets, cases: Sequence[str], mark: str) -> AsyncIterator[Child]:
+    async def _launched(
+        self, launcher: CellLauncher, cell: Cell, targets: Targets, cases: Sequence[str], mark: str
+    ) -> AsyncIterator[Child]:
         command = [sys.executable, "-I", "-S", "-c", _START, str(self.programs), "-", *cases, mark]
-        async with self._launcher.launch(command, cell) as child:
+        async with launcher.launch(command, cell) as child:
             with suppress(ConnectionError):
                 await child.write(json.dumps(asdict(targets)).encode(), last=True)
             yield child
 
-    async def attacked(self, targets: Targets, policy: Policy, cases: Sequence[str]) -> Session:
+    def unharmed(self) -> list[str]:
+        """What is not as it was, of what no session may touch."""
+        state = Path(f"/proc/{self._bystander}/stat").read_text().rpartition(")")[2].split()[0]
+        return [f"the bystander is in state {state}"] if state not in "SR" else []
+
+    async def attacked(
+        self, targets: Targets, policy: Policy, cases: Sequence[str], *, alone: bool = False
+    ) -> Session:
         """One hostile session that tries `cases`; what it reported, and what it left."""
         session = Session(policy)
         async with AsyncExitStack() as stack:
@@ -318,6 +339,8 @@ class Grounds:
             mark = f"mark-{secrets.token_hex(8)}"
             extra = {**targets.extra, "mark": mark, "audience": str(policy.audience)}
             extra["marker"] = str(cell.scratch / "ran")
+            beside = [path for path in cell.view.parent.iterdir() if path.is_file()]
+            extra["manifest"] = str(beside[0]) if beside else ""
             if self._supervised:
                 extra["supervised"] = "yes"
             told = replace(
@@ -330,7 +353,9 @@ class Grounds:
                 extra=extra,
             )
             before, asked = self.signals.copy(), len(self._api.requests)
-            async with self._launched(cell, told, cases, mark) as child:
+            async with self._launched(
+                self._small if alone else self._launcher, cell, told, cases, mark
+            ) as child:
                 try:
                     async with asyncio.timeout(PATIENCE):
                         async for line in child.lines():
@@ -341,7 +366,9 @@ class Grounds:
                     session.overdue = True
             session.left = sorted(_marked(mark))
             session.signals = self.signals - before
-            session.asked = [" ".join(request.headers.values()) for request in self._api.requests[asked:]]
+            session.asked = [
+                f"{request.headers} {request.everything}" for request in self._api.requests[asked:]
+            ]
             session.marker = (cell.scratch / "ran").exists()
             session.publish(self.repository)
             for pid in session.left:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.gateway_at import BODY, gateway_at, terms
-from support.messages_api import messages_api
+from support.messages_api import Says, messages_api
 from support.run import asynchronous
 from vaultloop.gateway.face import LARGEST_BODY, LARGEST_HEAD, Times
 from vaultloop.gateway.server import MOST_CONNECTIONS
@@ -16,7 +16,7 @@ from vaultloop.model.gateway import Door
 
 CONTENT = json.dumps({**BODY, "stream": False}).encode()
 # For requests that never come to their end: no test waits for the real ones.
-HASTY = Times(head=0.2, body=0.2, farewell=0.2)
+HASTY = Times(head=0.2, body=0.2, taking=0.2, farewell=0.2)
 
 
 def post(door: Door, *more: str, target: str = "/v1/messages", host: str | None = None) -> bytes:
@@ -131,6 +131,33 @@ async def test_a_second_request_on_the_connection_is_not_read(tmp_path: Path) ->
             answer = await gateway.raw(door, one + one)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET", "PUT", "DELETE", "OPTIONS"])
+@asynchronous
+async def test_other_methods_are_answered_and_not_forwarded(tmp_path: Path, method: str) -> None:
+    with messages_api() as api:
+        async with gateway_at(tmp_path, api.url, times=HASTY) as gateway:
+            door = await gateway.open(terms())
+            head = post(door).replace(b"POST", method.encode())
+            answer = await gateway.raw(door, head)
+    assert status(answer) == 405
+    assert (method == "HEAD") == answer.endswith(b"\r\n\r\n")
+    assert api.requests == []
+
+
+@asynchronous
+async def test_a_session_that_takes_nothing_is_left_behind_and_the_answer_counted(tmp_path: Path) -> None:
+    with messages_api(Says("x" * 20_000_000, output_tokens=4321)) as api:
+        async with gateway_at(tmp_path, api.url, times=HASTY) as gateway:
+            door = await gateway.open(terms())
+            content = json.dumps(BODY).encode()
+            _, writer = await asyncio.open_connection(door.host, door.port)
+            writer.write(post(door, f"content-length: {len(content)}") + content)
+            await asyncio.to_thread(api.asked)
+            bill = await gateway.bill()
+            writer.close()
+    assert (bill.usage["output_tokens"], bill.estimated) == (4321, False)
 
 
 @asynchronous

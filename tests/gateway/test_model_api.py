@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from support.gateway_at import BODY, MODEL, REAL_KEY, gateway_at, terms
@@ -397,6 +399,38 @@ async def test_an_answer_that_cannot_be_understood_is_an_estimate(tmp_path: Path
             bill = await gateway.close()
     assert bill.estimated
     assert bill.usd > 0
+
+
+@asynchronous
+async def test_neither_proxies_nor_cookies_come_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with messages_api(Fails(429, headers={"set-cookie": "a=b; path=/"}), Says("ok")) as api:
+        async with gateway_at(tmp_path, api.url) as gateway:
+            door = await gateway.open(terms())
+            answers = [await gateway.ask(door), await gateway.ask(door)]
+    assert [answer.status for answer in answers] == [429, 200]
+    assert "cookie" not in {name.lower() for name in api.asked(2).headers}
+
+
+@asynchronous
+async def test_neither_key_nor_token_is_ever_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    script = (Says("good"), Fails(401, message=REAL_KEY), BreaksOff(), Garbles(), Fails(302))
+    with messages_api(*script) as api:
+        async with gateway_at(tmp_path, api.url) as gateway:
+            door = await gateway.open(terms())
+            for _ in script:
+                with suppress(aiohttp.ClientError):
+                    assert REAL_KEY.encode() not in (await gateway.ask(door)).body
+            assert (await gateway.ask(door, headers={"x-api-key": f"{door.token}x"})).status == 401
+            await gateway.close()
+    assert len(api.requests) == len(script)
+    assert "s1" in caplog.text
+    assert REAL_KEY not in caplog.text
+    assert door.token not in caplog.text
 
 
 @asynchronous

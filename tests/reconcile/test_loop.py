@@ -402,18 +402,18 @@ async def test_what_is_declared_and_not_enforced_yet_is_said(world: World) -> No
             {
                 **BASE,
                 FAMILY: half,
-                "agent/crons/one.md": cron("One.", mounts="photos"),
+                "agent/scopes/one.md": scope("-1008888888888", answers="mentions"),
                 "agent/crons/usual.md": cron("Usual.", retries=2),
                 "agent/scopes/strict.md": scope("-1009999999999", self_edit="deny"),
             }
         )
-        family, one = engine.status("family", "scope"), engine.status("one")
+        family, one = engine.status("family", "scope"), engine.status("one", "scope")
         assert {family.condition, one.condition} == {Condition.READY}
         assert {family.reason, one.reason} == {"AppliedInPart"}
         assert family.message == (
-            "In force, but for answers, hosts and files-to: this version does not enforce them yet."
+            "In force, but for answers and files-to: this version does not enforce them yet."
         )
-        assert one.message == "In force, but for mounts: this version does not enforce it yet."
+        assert one.message == "In force, but for answers: this version does not enforce it yet."
         assert engine.status("usual").message == "In force as declared."
         assert engine.status("strict", "scope").reason == "Applied"
         assert engine.told() == ""

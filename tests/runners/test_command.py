@@ -2,6 +2,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from support.run import asynchronous
 from vaultloop.model.cell import Cell, Result, Task
 from vaultloop.model.errors import Stalled
+from vaultloop.model.gateway import Door
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.runners.command import CommandRunner, arguments
 from vaultloop.sandbox.direct import DirectLauncher
@@ -53,6 +55,21 @@ async def test_another_exit_status_is_a_failure_told_with_the_end_of_the_complai
 async def test_instructions_lie_in_a_file_for_programs_that_want_them(cell: Cell) -> None:
     program = "import os, pathlib; print(pathlib.Path(os.environ['VAULTLOOP_INSTRUCTIONS']).read_text())"
     assert (await ended(python(program), cell)).text == "Be kind."
+
+
+@asynchronous
+async def test_a_scope_with_hosts_shows_the_program_the_way_and_any_other_shows_none(cell: Cell) -> None:
+    program = python(
+        "import os; print(sorted((k, v) for k, v in os.environ.items() if 'proxy' in k.lower()))"
+    )
+    door = Door("127.0.0.1", 40123, "token")
+    assert (await ended(program, replace(cell, door=door))).text == "[]"
+    named = replace(cell, policy=replace(cell.policy, hosts=("example.org",)))
+    assert (await ended(program, named)).text == "[]"
+    way, here = "http://session:token@127.0.0.1:40123", "127.0.0.1,localhost"
+    large = [("HTTPS_PROXY", way), ("NODE_USE_ENV_PROXY", "1"), ("NO_PROXY", here)]
+    told = [*large, ("https_proxy", way), ("no_proxy", here)]
+    assert (await ended(program, replace(named, door=door))).text == str(told)
 
 
 @asynchronous

@@ -91,7 +91,10 @@ FLIPPER = """
 import ctypes, socket, struct, sys, threading
 door, other = map(int, sys.argv[1:])
 C = ctypes.CDLL(None, use_errno=True)
-right, wrong = (struct.pack('=H', socket.AF_INET) + struct.pack('!H', port) + socket.inet_aton('127.0.0.1') + bytes(8) for port in (door, other))
+def packed(port):
+    host = socket.inet_aton('127.0.0.1')
+    return struct.pack('=H', socket.AF_INET) + struct.pack('!H', port) + host + bytes(8)
+right, wrong = packed(door), packed(other)
 address = ctypes.create_string_buffer(right, 16)
 done = False
 def flip():
@@ -133,10 +136,14 @@ def test_an_address_that_a_second_thread_changes_leads_to_the_door_or_nowhere(ab
 ODD = """
 import ctypes, errno, os, socket, struct, sys
 C = ctypes.CDLL(None, use_errno=True)
-door = struct.pack('=H', socket.AF_INET) + struct.pack('!H', int(sys.argv[1])) + socket.inet_aton('127.0.0.1') + bytes(8)
+port, host = struct.pack('!H', int(sys.argv[1])), socket.inet_aton('127.0.0.1')
+door = struct.pack('=H', socket.AF_INET) + port + host + bytes(8)
 s = socket.socket()
-for descriptor, address, length in [(os.pipe()[0], door, 16), (99, door, 16), (s.fileno(), 1, 16), (s.fileno(), door, 8), (s.fileno(), None, 0)]:
-    assert C.connect(descriptor, address if not isinstance(address, int) else ctypes.c_void_p(address), length) < 0
+own = s.fileno()
+for descriptor, address, length in [
+    (os.pipe()[0], door, 16), (99, door, 16), (own, ctypes.c_void_p(1), 16), (own, door, 8), (own, None, 0)
+]:
+    assert C.connect(descriptor, address, length) < 0
     print(errno.errorcode[ctypes.get_errno()])
 """
 

@@ -2,6 +2,7 @@ import asyncio
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ async def test_leaving_the_block_ends_the_program(tmp_path: Path) -> None:
 
 @asynchronous
 async def test_a_program_that_hears_the_first_signal_may_end_in_its_own_way(tmp_path: Path) -> None:
-    program = "import signal, sys; signal.signal(2, lambda *_: sys.exit(7)); print('go', flush=True); signal.pause()"
+    program = "import signal; signal.signal(2, lambda *_: exit(7)); print('go', flush=True); signal.pause()"
     async with (
         fence() as launcher,
         launcher.launch(python(program), cell_at(tmp_path)) as child,
@@ -267,23 +268,25 @@ async def test_a_program_that_outlasts_its_backstop_is_ended(
 
 @asynchronous
 async def test_a_session_goes_on_without_the_zygote_and_the_next_gets_a_new_one(tmp_path: Path) -> None:
-    async with fence() as launcher:
-        async with launcher.launch(["cat"], cell_at(tmp_path)) as child:
-            first = launcher.zygote
-            assert first is not None
-            os.kill(first, signal.SIGKILL)
-            while alive(first):
-                await asyncio.sleep(0)
-            assert (await ended(launcher, ["echo", "new"], cell_at(tmp_path))).output == "new\n"
-            assert launcher.zygote not in (None, first)
-            await child.write(b"old\n", last=True)
-            assert [line async for line in child.lines()] == [b"old\n"]
-            assert await child.wait() == 0
+    async with fence() as launcher, launcher.launch(["cat"], cell_at(tmp_path)) as child:
+        first = launcher.zygote
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        while alive(first):
+            await asyncio.sleep(0)
+        assert (await ended(launcher, ["echo", "new"], cell_at(tmp_path))).output == "new\n"
+        assert launcher.zygote not in (None, first)
+        await child.write(b"old\n", last=True)
+        assert [line async for line in child.lines()] == [b"old\n"]
+        assert await child.wait() == 0
 
 
 @asynchronous
 async def test_a_session_whose_supervisor_is_killed_ends_with_all_it_started(tmp_path: Path) -> None:
-    program = "import subprocess; p = subprocess.Popen(['sleep', '1000'], start_new_session=True, env={}); print(p.pid, flush=True); p.wait()"
+    program = (
+        "import subprocess; p = subprocess.Popen(['sleep', '1000'], start_new_session=True, env={}); "
+        "print(p.pid, flush=True); p.wait()"
+    )
     async with fence() as launcher:
         async with launcher.launch(python(program), cell_at(tmp_path)) as child:
             started = int(await anext(child.lines()))
@@ -327,6 +330,23 @@ def test_what_holds_a_class_in_is_what_was_found_and_what_the_operator_allows() 
 
 
 @asynchronous
+async def test_where_nothing_holds_at_all_the_owner_runs_unconfined_if_the_operator_says_so(
+    tmp_path: Path,
+) -> None:
+    bare = found(0)
+    none = replace(bare, findings=tuple(replace(finding, errno=38) for finding in bare.findings))
+    with pytest.raises(Stalled, match="class owner are refused"):
+        FencedLauncher(none).confinement(Audience.OWNER)
+    async with FencedLauncher(none, [Audience.OWNER]) as launcher:
+        assert launcher.confinement(Audience.OWNER) is Confinement.UNCONFINED
+        result = await ended(launcher, ["sh", "-c", "cd / && pwd"], cell_at(tmp_path))
+        assert (result.output, launcher.zygote) == ("/\n", None)
+        with pytest.raises(Stalled, match="class group are refused"):
+            async with launcher.launch(["true"], cell_at(tmp_path, Audience.GROUP)):
+                pass
+
+
+@asynchronous
 async def test_a_class_that_is_refused_starts_nothing(tmp_path: Path) -> None:
     async with FencedLauncher(found(0), [Audience.OWNER]) as launcher:
         with pytest.raises(Stalled, match="class public are refused"):
@@ -362,3 +382,29 @@ async def shell(folder: Path) -> list[str]:
         "".join([result.output, *(line for line in complaint if "process group" not in line)]),
         str(result.status),
     ]
+
+
+@asynchronous
+async def test_a_step_into_the_cell_that_fails_starts_nothing_and_is_named(tmp_path: Path) -> None:
+    for missing, step in (("view", "view"), ("home", "landlock")):
+        folder = tmp_path / step
+        folder.mkdir()
+        cell = cell_at(folder)
+        (folder / missing).rmdir()
+        async with fence() as launcher:
+            with pytest.raises(Stalled, match=rf"cannot be held in: the step `{step}` failed \(No such file"):
+                async with launcher.launch(["touch", str(cell.scratch / "ran")], cell):
+                    pass
+            await no_supervisors(launcher)
+        assert not (cell.scratch / "ran").exists()
+
+
+@asynchronous
+async def test_long_arguments_and_odd_names_reach_the_program(tmp_path: Path) -> None:
+    odd = "caf\udce9 \U0001f512 \n'\""
+    program = "import os, sys; print([len(sys.argv[1]), ascii(sys.argv[2]), ascii(os.environ['ODD'])])"
+    cell = cell_at(tmp_path)
+    cell = replace(cell, environment={**cell.environment, "ODD": odd})
+    async with fence() as launcher:
+        result = await ended(launcher, python(program, "x" * 120_000, odd), cell)
+    assert result.output == f"{[120_000, ascii(odd), ascii(odd)]}\n"

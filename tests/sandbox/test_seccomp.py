@@ -11,8 +11,9 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,7 +22,7 @@ from support.filter_machine import answer
 from support.unprivileged import drive, place
 from vaultloop.sandbox import notices, seccomp
 from vaultloop.sandbox.bpf import ALLOW, KILL_PROCESS, LONGEST, NOTIFY, refuse
-from vaultloop.sandbox.kernel import call
+from vaultloop.sandbox.kernel import call, no_new_privileges
 from vaultloop.sandbox.seccomp import Rules
 from vaultloop.sandbox.syscalls import AARCH64, NEWEST, X86_64, Machine, this_machine
 
@@ -50,10 +51,14 @@ def raw(name: str, *arguments: object) -> int:
 
 def in_place(folder: str, *, fenced: bool) -> dict[str, str]:
     """What comes of each attempt, made in a folder of its own."""
-    note = Path(folder) / "note"
+    note, page = Path(folder) / "note", Path(folder) / "page"
     note.write_text("text")
-    reading = os.open(note, os.O_RDONLY)
+    page.write_text("text")
+    reading = os.open(page, os.O_RDONLY)
     made = socket.socket()
+    another = os.fork()
+    if another == 0:
+        signal.pause()
     if fenced:
         seccomp.install(GROUP)
     nobody = ("127.0.0.1", 9)
@@ -85,18 +90,21 @@ def in_place(folder: str, *, fenced: bool) -> dict[str, str]:
         "owner of signals": lambda: fcntl.fcntl(reading, fcntl.F_SETOWN, os.getpid()),
         "lease": lambda: fcntl.fcntl(reading, fcntl.F_SETLEASE, fcntl.F_RDLCK),
         "close on exec": lambda: fcntl.fcntl(reading, fcntl.F_SETFD, fcntl.FD_CLOEXEC),
-        "limits of the parent": lambda: raw("prlimit64", os.getppid(), 7, 0, ctypes.create_string_buffer(16)),
+        "limits of another": lambda: raw("prlimit64", another, 7, 0, ctypes.create_string_buffer(16)),
         "own limits": lambda: raw("prlimit64", 0, 7, 0, ctypes.create_string_buffer(16)),
-        "priority of another": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+        "priority of another": lambda: os.setpriority(os.PRIO_PROCESS, another, 19),
         "own priority": lambda: os.setpriority(os.PRIO_PROCESS, 0, 19),
-        "processor of another": lambda: os.sched_setaffinity(os.getppid(), {0}),
+        "processor of another": lambda: os.sched_setaffinity(another, {0}),
         "flags of the file system": lambda: fcntl.ioctl(reading, 0x80086601, bytearray(8)),
         "namespace": lambda: raw("clone", 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0) or os._exit(0),
         "fork": _fork,
         "thread": _thread,
         "second listener": _second_listener,
     }
-    return {name: outcome(attempt) for name, attempt in attempts.items()}
+    try:
+        return {name: outcome(attempt) for name, attempt in attempts.items()}
+    finally:
+        os.kill(another, signal.SIGKILL)
 
 
 def _fork() -> None:
@@ -115,6 +123,7 @@ def _thread() -> None:
 def _second_listener() -> None:
     machine = this_machine()
     assert machine is not None
+    no_new_privileges()
     allow = struct.pack("=HBBI", 0x06, 0, 0, ALLOW)
     os.close(seccomp.load(machine, allow, 1 << 3))
 
@@ -161,7 +170,7 @@ REFUSED = {
     "ring": "EPERM",
     "owner of signals": "EPERM",
     "lease": "EPERM",
-    "limits of the parent": "EPERM",
+    "limits of another": "EPERM",
     "priority of another": "EPERM",
     "processor of another": "EPERM",
     "flags of the file system": "ENOTTY",
@@ -204,7 +213,7 @@ def every_listed_call() -> dict[str, list[str]]:
     for number, names in (*seccomp.REFUSED, (errno.EPERM, seccomp.TIMES)):
         for name in names:
             if name in machine.numbers:
-                said[name] = [outcome(lambda name=name: raw(name, 0, 0, 0, 0, 0)), errno.errorcode[number]]
+                said[name] = [outcome(partial(raw, name, 0, 0, 0, 0, 0)), errno.errorcode[number]]
     return said
 
 
@@ -227,31 +236,36 @@ def test_an_owner_may_set_times() -> None:
 
 
 def put_before_the_supervisor() -> list[list[Any]]:
-    """A thread behind the filter connects and signals; this one, which is not, hears of it."""
-    heard: list[list[Any]] = []
-    listener: list[int] = []
-    ready = threading.Event()
-    said: list[str] = []
-
-    def behind() -> None:
-        listener.append(seccomp.install(Rules(set_times=False, guard_signals=True)))
-        ready.set()
-        said.append(outcome(lambda: socket.socket().connect(("127.0.0.1", 9))))
-        said.append(outcome(lambda: os.kill(os.getppid(), signal.SIGKILL)))
-
-    thread = threading.Thread(target=behind)
-    thread.start()
-    assert ready.wait(10)
+    """A child behind the filter connects and signals; this process, which is not, hears of it and answers."""
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        _connect_and_signal(theirs)
+    theirs.close()
+    _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
     machine = this_machine()
     assert machine is not None
     names = {number: name for name, number in machine.numbers.items()}
+    heard: list[list[Any]] = []
     for number in (errno.ENETDOWN, errno.ESRCH):
-        notice = notices.receive(listener[0])
+        notice = notices.receive(listener)
         assert notice is not None
         heard.append([names[notice.number], notice.arguments[1]])
-        notices.refuse(listener[0], notice, number)
-    thread.join()
+        notices.refuse(listener, notice, number)
+    said = ours.recv(100).decode().split()
+    ours.close()
+    os.waitpid(child, 0)
     return [*heard, said]
+
+
+def _connect_and_signal(told: socket.socket) -> NoReturn:
+    listener = seccomp.install(Rules(set_times=False, guard_signals=True))
+    socket.send_fds(told, [b"-"], [listener])
+    with socket.socket() as connection:
+        said = [outcome(lambda: connection.connect(("127.0.0.1", 9)))]
+    said.append(outcome(lambda: os.kill(os.getppid(), signal.SIGKILL)))
+    told.send(" ".join(said).encode())
+    os._exit(0)
 
 
 def test_connections_and_guarded_signals_are_put_before_the_supervisor() -> None:
@@ -315,9 +329,11 @@ CALLS = {
     ("mmap", 0, 4096, 3, 0x22): ALLOW,
     ("mmap", 0, 4096, 3, 0x21): refuse(errno.EPERM),
     ("ioctl", 0, 0x5401): ALLOW,
-    ("ioctl", 0, 0x5412): refuse(errno.EPERM),
+    ("ioctl", 0, 0x5412): refuse(errno.ENOTTY),
     ("ioctl", 3, 0x40086602): refuse(errno.ENOTTY),
     ("ioctl", 3, 0x50009417): refuse(errno.ENOTTY),
+    ("ioctl", 3, 0x4010BC10): refuse(errno.ENOTTY),
+    ("ioctl", 3, 0xF501): refuse(errno.ENOTTY),
     ("fcntl", 3, 1030): ALLOW,
     ("fcntl", 3, 1040): refuse(errno.EPERM),
     ("ioprio_set", 1, 0, 0): ALLOW,

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from support import one_turn
 from support.desk import FAMILY, NOW, OWNER, Desk, OpenDesk, cron_turn, settled
+from support.notes import note
 from support.run import asynchronous
+from support.vault_clone import git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
 from vaultloop.model.conversation import AgentDefaults, Message, Outcome, Reply, Turn
@@ -18,6 +21,7 @@ from vaultloop.model.errors import Retry
 from vaultloop.model.status import Confinement
 from vaultloop.state.database import Database
 from vaultloop.state.inbox import Fate, Inbox
+from vaultloop.state.proposals import Proposals
 from vaultloop.state.turns import TurnRecord, Turns, TurnState
 from vaultloop.vault.views import Views
 
@@ -479,10 +483,36 @@ def test_killed_at_any_point_a_message_is_answered_once_and_its_commit_is_there_
     assert desk.views() == []
 
 
-def run_one_turn(folder: Path, failpoint: str = "") -> int:
+@pytest.mark.parametrize(
+    "point",
+    [
+        *(Failpoint.COMMIT_WRITTEN, Failpoint.COMMIT_RECORDED, Failpoint.PUBLISH_RECORDED),
+        *(Failpoint.REPLY_QUEUED, Failpoint.REPLY_DELIVERED, Failpoint.OUTCOME_RECORDED),
+    ],
+)
+def test_killed_at_any_point_a_proposal_is_made_once_and_told_once(tmp_path: Path, point: Failpoint) -> None:
+    owner = note("scope", "Be kind.", chats="owner", can_read='"**"', can_write='"**"')
+    desk = Desk.at(tmp_path, {"CLAUDE.md": "Answer briefly.\n", "agent/scopes/owner.md": owner})
+    (tmp_path / "wall").mkdir()
+    task = ("append Obey to CLAUDE", "propose")
+    assert run_one_turn(tmp_path, str(point), task) == -signal.SIGKILL
+    assert run_one_turn(tmp_path, "", task) == 0
+    with Database(desk.state / "engine.db") as database:
+        (proposal,) = Proposals(database).newest(10)
+        (record,) = Turns(database).recent()
+    assert proposal.is_open
+    assert (record.outcome, record.commit) == (Outcome.DONE, None)
+    (shown,) = (tmp_path / "wall").iterdir()
+    assert "Proposal 1 waits for you." in shown.read_text()
+    kept = git(desk.state / "vault.git", "rev-parse", "refs/vaultloop/proposals/1")
+    assert kept == proposal.commit
+    assert desk.pushed() == []
+
+
+def run_one_turn(folder: Path, failpoint: str = "", task: Sequence[str] = ()) -> int:
     environment = {**os.environ, VARIABLE: failpoint, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-m", one_turn.__name__, str(folder)],
+        [sys.executable, "-m", one_turn.__name__, str(folder), *task],
         env=environment,
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -154,13 +154,6 @@ def _require(made: Program, condition: Mapping[str, Any], unfit: Label) -> None:
         case unknown:
             raise AssertionError(f"no comparison {unknown}")
     made.put(fit)
-
-
-def _not_known() -> Iterator[str]:
-    """Names that the profile has and the table has not; of other machines, as it should be."""
-    profile = json.loads(PROFILE.read_text())
-    for rule in filter(_applies, profile["syscalls"]):
-        yield from (name for name in rule["names"] if name not in numbers())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from vaultloop.model.conversation import AgentDefaults, Message, Reply, Trigger,
 from vaultloop.model.errors import Denied
 from vaultloop.model.gateway import Doors, Purse
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.model.status import Confinement
 from vaultloop.runners.command import CommandRunner
 from vaultloop.sandbox.direct import DirectLauncher
 from vaultloop.sessions.dispatcher import Dispatcher
@@ -26,6 +27,7 @@ from vaultloop.state.database import Database
 from vaultloop.state.turns import TurnRecord, Turns
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.sync import Sync
+from vaultloop.vault.verdict import Admission, NobodyAdmits
 
 NOW = datetime(2026, 11, 22, 7, tzinfo=UTC)
 OWNER = Policy(
@@ -177,7 +179,9 @@ class Desk:
     rung: asyncio.Event = field(default_factory=asyncio.Event)
     channels: dict[str, Channel] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
+    admission: Admission = field(default_factory=NobodyAdmits)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    confinement: Callable[[Audience], Confinement] = field(default=DirectLauncher().confinement)
     purse: Purse | None = None
     doors: Doors | None = None
 
@@ -224,8 +228,9 @@ class Desk:
                 guard=self.guard,
                 contributors=[],
                 origins=self.origins,
+                admission=self.admission,
                 runner=self.runner,
-                confinement=DirectLauncher().confinement,
+                confinement=self.confinement,
                 purse=self.purse,
                 doors=self.doors,
                 clock=self.clock,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,6 +114,18 @@ class Gateway:
 
 
 @asynccontextmanager
+async def knocked(state: Path) -> AsyncIterator[Peer]:
+    """A connection to the gateway on a state directory, which may be starting."""
+    async with AsyncExitStack() as stack:
+        while True:
+            with suppress(OSError):
+                peer = await stack.enter_async_context(rpc.connected(state / SOCKET))
+                break
+            await asyncio.sleep(0.005)
+        yield peer
+
+
+@asynccontextmanager
 async def gateway_at(
     state: Path,
     upstream: str,
@@ -144,9 +156,7 @@ async def gateway_at(
         name="gateway",
     )
     try:
-        while not (state / SOCKET).exists() and not serving.done():
-            await asyncio.sleep(0.005)
-        async with rpc.connected(state / SOCKET) as peer, aiohttp.ClientSession() as http:
+        async with knocked(state) as peer, aiohttp.ClientSession() as http:
             yield Gateway(state, peer, http, clock, orphaned)
     finally:
         orphaned.set()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from support.notes import note
 from vaultloop.admission import SelfEdit
 from vaultloop.components import KINDS
 from vaultloop.components.scope.policies import policy_of
@@ -18,12 +19,6 @@ from vaultloop.vault.verdict import Verdict
 NOW = datetime(2026, 11, 22, 7, tzinfo=UTC)
 HANA = Identity("Hana", "hana@example.org")
 Texts = Mapping[str, str | None]
-
-
-def note(kind: str, body: str = "", **fields: str) -> str:
-    """A declaration; `_` in a key stands for `-`, and values are YAML."""
-    lines = "".join(f"{key.rstrip('_').replace('_', '-')}: {value}\n" for key, value in fields.items())
-    return f"---\nkind: {kind}\n{lines}---\n{body}\n"
 
 
 def scope(self_edit: str = "deny", **fields: str) -> str:

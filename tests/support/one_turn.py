@@ -2,10 +2,12 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from support.desk import Desk, settled
+from support.desk import OWNER, Desk, Scopes, settled
 from support.run import PATIENCE
+from vaultloop.admission import SelfEdit
 from vaultloop.aio.clock import SystemClock
 from vaultloop.model.conversation import Reply
 
@@ -28,16 +30,17 @@ class Wall:
         return True
 
 
-async def main(folder: Path) -> None:
+async def main(folder: Path, text: str = "note: buy milk", self_edit: str = "deny") -> None:
     wall = Wall(folder / "wall")
-    desk = Desk(folder, clock=SystemClock(), channels={"console": wall})
+    desk = Desk(folder, clock=SystemClock(), channels={"console": wall}, admission=SelfEdit(()))
+    desk.guard = Scopes(replace(OWNER, self_edit=self_edit))
     async with asyncio.timeout(PATIENCE), desk.open() as engine:
         # The channel hands a message over until it is acknowledged: perhaps for the second time.
-        await engine.say("note: buy milk")
+        await engine.say(text)
         await engine.answered(KEY)
         await engine.pushed()
         await settled(lambda: not engine.database.rows("SELECT * FROM outbox WHERE delivered_at IS NULL"))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:]))

@@ -19,11 +19,12 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -147,11 +148,14 @@ def drive(driver: Callable[..., Any], *args: Any, env: Mapping[str, str] | None 
         command = [
             python(), "-m", "support.unprivileged", source, driver.__qualname__, json.dumps(args), str(answer)
         ]  # fmt: skip
-        process = start(command, environment(home, **(env or {})), home, stderr=subprocess.PIPE)
+        process = start(
+            command, environment(home, **(env or {})), home, stderr=subprocess.PIPE, start_new_session=True
+        )
         try:
             _, complaint = process.communicate(timeout=PATIENCE)
         finally:
-            process.kill()
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         assert process.returncode == 0, f"{driver.__qualname__} failed:\n{complaint.decode()}"
         return json.loads(answer.read_text())

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from pygit2.enums import FileMode
 
 from support.leased import EVERYTHING, NOW, commit, contents, lease
 from support.nested import nest
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.vault import manifest
 from vaultloop.vault.files import Entry
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.repository import Identity, Repository
 from vaultloop.vault.revision import RevisionFiles
+from vaultloop.vault.trees import Leaf
 from vaultloop.vault.view import Changes
 from vaultloop.vault.views import KEPT_FOR, POOLED_PER_SCOPE, Views
 
@@ -286,31 +289,32 @@ def test_a_standing_that_was_tampered_with_makes_a_view_unusable(
 
 
 @pytest.mark.parametrize(
-    "line",
+    "path",
     [
+        "../../a.md\n",
+        "a/../../../b.md\n",
+        "/etc/passwd\n",
+        "a//b.md\n",
+        ".git\n",
         "\n",
-        "x",
-        "x\n",
-        "1\t2\t3\t4\tf\tblob\n",
-        "1\t2\t3\tx\tf\tblob\ta.md\n",
-        "1\t2\t3\t4\tf\tblob\t../../a.md\n",
-        "1\t2\t3\t4\tf\tblob\ta/../../../b.md\n",
-        "1\t2\t3\t4\tf\tblob\t/etc/passwd\n",
-        "1\t2\t3\t4\tf\tblob\ta//b.md\n",
-        "1\t2\t3\t4\tf\tblob\ta.md\tb.md\n",
+        "b.md",
+        "b.md\nc.md\n",
+        "b\0.md\n",
         "\udcff\n",
     ],
 )
 def test_a_list_of_files_that_was_tampered_with_makes_a_view_unusable(
-    views: Views, repository: Repository, line: str
+    views: Views, repository: Repository, path: str
 ) -> None:
     view = lease(views, repository, {"a.md": "1"})
-    with (view.home / "files").open("a", errors="surrogateescape") as file:
-        file.write(line)
+    with (view.home / "paths").open("a", errors="surrogateescape") as file:
+        file.write(path)
+    with (view.home / "looks").open("ab") as looks:
+        looks.write((view.home / "looks").read_bytes())
     assert views.reopen(view.home) is None
 
 
-@pytest.mark.parametrize("name", ["files", "standing.json"])
+@pytest.mark.parametrize("name", ["paths", "looks", "standing.json"])
 def test_a_pipe_in_the_place_of_what_lies_beside_a_view_is_not_waited_for(
     views: Views, repository: Repository, name: str
 ) -> None:
@@ -339,3 +343,153 @@ def test_nothing_that_lies_among_the_views_hinders_a_sweep(views: Views, tmp_pat
     (tmp_path / "state/pool/file").touch()
     views.sweep(set(), NOW)
     assert list((tmp_path / "state/views").iterdir()) == []
+
+
+def test_a_view_that_came_back_clean_from_a_fenced_session_is_not_looked_through_again(
+    views: Views, repository: Repository
+) -> None:
+    first = lease(views, repository, {"a.md": "1", "b.md": "2"})
+    (first.folder / "b.md").write_text("by the session")
+    (first.folder / "left/deep").mkdir(parents=True)
+    (first.folder / "left/c.md").write_text("by the session")
+    assert first.changes()
+    # Nobody is there any more who could do this; it shows whether anybody looks.
+    (first.folder / "a.md").write_text("unseen")
+    views.give_back(first, "owner", fenced=True)
+    second = lease(views, repository, {"d.md": "4"})
+    assert contents(second) == {"a.md": "unseen", "b.md": "2", "d.md": "4"}
+    assert not (second.folder / "left").exists()
+    assert second.changes().written == ("a.md",)
+
+
+@pytest.mark.parametrize("fenced", [True, False])
+def test_a_view_that_nobody_looked_through_after_its_session_is_looked_through_before_the_next(
+    views: Views, repository: Repository, *, fenced: bool
+) -> None:
+    first = lease(views, repository, {"a.md": "1"})
+    if not fenced:
+        first.changes()
+    (first.folder / "a.md").write_text("by a program that outlived its session")
+    views.give_back(first, "owner", fenced=fenced)
+    assert contents(lease(views, repository, {"b.md": "2"})) == {"a.md": "1", "b.md": "2"}
+
+
+def test_after_a_power_cut_a_returned_view_is_looked_through(
+    views: Views, repository: Repository, tmp_path: Path
+) -> None:
+    first = lease(views, repository, {"a.md": "1"})
+    first.changes()
+    views.give_back(first, "owner", fenced=True)
+    [home] = (tmp_path / "state/pool").glob("*/*")
+    (home / "vault/a.md").write_text("")
+    standing = json.loads((home / "standing.json").read_text())
+    (home / "standing.json").write_text(json.dumps({**standing, "boot": "an earlier one"}))
+    assert contents(lease(views, repository, {"b.md": "2"})) == {"a.md": "1", "b.md": "2"}
+
+
+def test_a_file_that_was_only_touched_is_as_new_for_the_next_session(
+    views: Views, repository: Repository
+) -> None:
+    first = lease(views, repository, {"a.md": "1"})
+    (first.folder / "a.md").chmod(0o640)
+    assert not first.changes()
+    views.give_back(first, "owner", fenced=True)
+    second = lease(views, repository, {"b.md": "2"})
+    assert (second.folder / "a.md").stat().st_mode & 0o777 == 0o600
+    assert not second.changes()
+
+
+def test_moving_a_view_looks_at_nothing_but_the_change(views: Views, repository: Repository) -> None:
+    first = lease(views, repository, {f"{n}/{m}.md": "x" for n in range(20) for m in range(10)})
+    first.changes()
+    views.give_back(first, "owner", fenced=True)
+    head = commit(repository, {"3/4.md": "new", "21/1.md": "new", "5/6.md": None})
+    before = repository.effort.trees
+    second = views.lease(repository.files(head), EVERYTHING)
+    assert repository.effort.trees - before <= 12
+    assert (second.folder / "3/4.md").read_text() == "new"
+    assert len(second.base) == 200
+    assert not second.changes()
+
+
+def test_a_view_goes_on_from_a_revision_that_is_no_more(views: Views, repository: Repository) -> None:
+    first = lease(views, repository, {"a.md": "1", "b.md": "2"})
+    untouched = (first.folder / "a.md").stat().st_ino
+    standing = json.loads((first.home / "standing.json").read_text())
+    (first.home / "standing.json").write_text(json.dumps({**standing, "tree": "0" * 40}))
+    views.give_back(first, "owner", fenced=True)
+    second = lease(views, repository, {"b.md": "new"})
+    assert contents(second) == {"a.md": "1", "b.md": "new"}
+    assert (second.folder / "a.md").stat().st_ino == untouched
+
+
+def test_a_note_that_becomes_a_folder_and_back_is_followed(views: Views, repository: Repository) -> None:
+    for step in ({"a": "1", "b/c/d.md": "2"}, {"a": None, "a/x.md": "3", "b/c/d.md": None, "b": "4"}):
+        view = lease(views, repository, step)
+        assert not view.changes()
+        views.give_back(view, "owner", fenced=True)
+    last = lease(views, repository, {"a/x.md": None, "a": "5"})
+    assert contents(last) == {"a": "5", "b": "4"}
+
+
+def test_links_and_submodules_of_the_vault_are_in_no_view(views: Views, repository: Repository) -> None:
+    first = lease(views, repository, {"a.md": "1", "b.md": "2"})
+    assert first.changes() == Changes()
+    views.give_back(first, "owner", fenced=True)
+    blob = repository.write_blob(b"/etc/passwd")
+    head = repository.head
+    assert head is not None
+    leaves = {
+        "a.md": Leaf(blob, FileMode.LINK),
+        "c.md": Leaf(blob, FileMode.LINK),
+        "d": Leaf(head, FileMode.COMMIT),
+    }
+    made = repository.commit(
+        repository.edit_leaves(head, leaves), [head], "Link\n", author=Identity("H", "h@example.org"), at=NOW
+    )
+    repository.move(head, made)
+    assert contents(views.lease(repository.files(made), EVERYTHING)) == {"b.md": "2"}
+    assert contents(views.lease(repository.files(made), EVERYTHING)) == {"b.md": "2"}
+
+
+def test_twins_in_case_and_unicode_form_are_both_in_a_view(views: Views, repository: Repository) -> None:
+    twins = {"note.md": "1", "Note.md": "2", "caf\u00e9.md": "3", "cafe\u0301.md": "4"}
+    assert contents(lease(views, repository, twins)) == twins
+
+
+def test_the_list_of_a_view_that_was_moved_often_is_written_anew(
+    views: Views, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "_SUPERSEDED", 10)
+    for number in range(40):
+        view = lease(views, repository, {"a.md": str(number), "b.md": None if number % 2 else "2"})
+        assert not view.changes()
+        views.give_back(view, "owner", fenced=True)
+    view = lease(views, repository, {"c.md": "3"})
+    assert (view.home / "paths").read_text().count("\n") < 30
+    assert contents(view) == {"a.md": "39", "c.md": "3"}
+    assert not view.changes()
+
+
+def test_without_attachments_a_view_has_notes_only_and_leaving_them_out_deletes_nothing(
+    views: Views, repository: Repository
+) -> None:
+    files = {"a.md": "1", "b.MD": "2", "c.png": "3", "d/e.pdf": "4", "f.canvas": "5"}
+    view = lease(views, repository, files, replace(EVERYTHING, attachments="none"))
+    assert contents(view) == {"a.md": "1", "b.MD": "2"}
+    assert not view.changes()
+
+
+def test_on_demand_a_view_has_the_attachments_that_its_prompt_names_and_loses_them_afterwards(
+    views: Views, repository: Repository
+) -> None:
+    policy = replace(EVERYTHING, attachments="on-demand")
+    files = repository.files(commit(repository, {"a.md": "1", "x/b.png": "2", "c.pdf": "3"}))
+    first = views.lease(files, policy, prompt="What is on ![[b.png]]?")
+    assert contents(first) == {"a.md": "1", "x/b.png": "2"}
+    assert not first.changes()
+    views.give_back(first, "owner", fenced=True)
+    second = views.lease(files, policy, prompt="Read c.pdf.")
+    assert contents(second) == {"a.md": "1", "c.pdf": "3"}
+    assert not (second.folder / "x").exists()
+    assert not second.changes()

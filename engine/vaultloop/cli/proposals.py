@@ -105,7 +105,7 @@ async def _rule(settings: Settings, method: str, number: int, commit: str | None
         return await rule_offline(settings, number, commit)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """`text` with letters named that show nothing, or turn the direction of others."""
     return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", plain(text))
 
@@ -115,7 +115,7 @@ def _print(found: dict[str, Any]) -> None:
         output.console.print(Text(plain(line), style="bold"))
     output.say(f"\nProposal {found['proposal']} is {found['state']}. {found['reason']}".rstrip())
     output.say(f"From the scope {found['scope']}, session {found['session']}, {found['made']}.\n")
-    for line in _visible(found["diff"] or "Its commit is not in the repository any more.").splitlines():
+    for line in visible(found["diff"] or "Its commit is not in the repository any more.").splitlines():
         output.console.print(Text(line, style=_DIFF_STYLES.get(line[:1], "")))
     if found["state"] == "open":
         number, commit = found["proposal"], found["commit"][:SHOWN]

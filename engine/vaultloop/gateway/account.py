@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 
 from vaultloop.gateway.terms import Terms
 
+# Requests of one session that are under way at once. A budget can be overshot by what is under way: this
+# bounds it. An agent with helpers asks for a few at a time; more wait.
+MOST_UNDER_WAY = 4
+
 
 @dataclass(slots=True)
 class Account:
@@ -17,6 +21,11 @@ class Account:
         refused: what it was told when money was lacking, the last time.
         closed: nothing more is forwarded.
         under_way: requests that are being forwarded, or read to their end.
+        turns: one for each of them, taken before and given back after.
+        large: held while a large body is.
+        billed_by: when the patience for what is under way ends, in the time of the event loop, once a bill
+            was asked for.
+        told: what the log has said that it was refused.
     """
 
     terms: Terms
@@ -25,3 +34,15 @@ class Account:
     refused: str = ""
     closed: bool = False
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UNDER_WAY))
+    large: asyncio.Lock = field(default_factory=asyncio.Lock)
+    billed_by: float | None = None
+    told: set[str] = field(default_factory=set)
+
+    async def settled(self, patience: float) -> None:
+        """Wait for what is under way, `patience` seconds from the first time that it is asked."""
+        now = asyncio.get_running_loop().time()
+        if not self.under_way:
+            return
+        self.billed_by = self.billed_by or now + patience
+        await asyncio.wait(self.under_way, timeout=max(0.0, self.billed_by - now))

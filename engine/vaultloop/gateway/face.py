@@ -158,7 +158,8 @@ class Exchange:
             return
         body = refusal.body
         await self.begin(refusal.status, {"content-type": "application/json"}, length=len(body))
-        await self.send(body)
+        if self.head.method != "HEAD":
+            await self.send(body)
         await self.end()
 
     def break_off(self) -> None:

@@ -32,12 +32,14 @@ import aiohttp
 from vaultloop.aio import rpc
 from vaultloop.aio.clock import Clock
 from vaultloop.aio.rpc import REFUSED, JsonObject, Peer, RpcError
-from vaultloop.gateway import face, model_api
+from vaultloop.gateway import face, passage
 from vaultloop.gateway.account import Account
+from vaultloop.gateway.booking import Books
 from vaultloop.gateway.budgets import Budgets
 from vaultloop.gateway.face import Exchange, Head
 from vaultloop.gateway.keys import Keys, NoKeys
 from vaultloop.gateway.model_api import ModelApi
+from vaultloop.gateway.refusal import Refusal
 from vaultloop.gateway.terms import Terms
 from vaultloop.gateway.tunnel import Tunnel
 from vaultloop.gateway.upstreams import Upstream
@@ -53,13 +55,16 @@ HOST = "127.0.0.1"
 MOST_CONNECTIONS = 64
 
 # How long a bill waits for streams that are under way (seconds), and the end of the process.
-BILL_PATIENCE = 30.0
+BILL_PATIENCE = 10.0
 LAST_PATIENCE = 600.0
 
 # Of how many doors that are closed the bill is kept.
 _KEPT = 1000
 
 _TOKEN_BYTES = 32
+
+# Of how many different things that a session was refused the log tells.
+_MOST_TOLD = 20
 
 
 async def serve(
@@ -85,21 +90,20 @@ async def serve(
     Raises:
         Stalled: the ledger cannot be used; with the cure.
     """
-    gateway = _name_of_process(os.getpid())
+    if upstream.is_open:
+        log.warning("the model's API is asked without encryption, at %s", upstream.base_url)
+    gateway = name_of_process(os.getpid())
     with Ledger(state / FILE_NAME) as ledger:
         _close_abandoned(ledger, clock)
-        async with model_api.client(connector()) as http, asyncio.TaskGroup() as tasks:
+        async with passage.client(connector()) as http, asyncio.TaskGroup() as tasks:
             holder = _Holder(keys)
-            budgets = Budgets(ledger, clock)
             api = ModelApi(
                 upstream,
                 lambda: holder.keys,
                 http,
-                ledger=ledger,
-                budgets=budgets,
-                clock=clock,
+                books=Books(ledger, clock, gateway),
+                budgets=Budgets(ledger, clock),
                 tasks=tasks,
-                gateway=gateway,
             )
             hall = _Hall(api, ledger, tunnel, holder, times)
             try:
@@ -164,10 +168,13 @@ class _Hall:
     async def _opened(self, terms: Terms) -> _Door:
         account = Account(terms, secrets.token_urlsafe(_TOKEN_BYTES), self._ledger.last())
         door = _Door(account, AsyncExitStack())
-        large = asyncio.Lock()
 
         async def answer(exchange: Exchange) -> None:
-            await self._api.answer(exchange, account, large)
+            try:
+                await self._api.answer(exchange, account)
+            except Refusal as refusal:
+                _tell(account, refusal)
+                raise
 
         async def tunnel(head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._tunnel.connect(head.target, head.headers, reader, writer, terms, account.token)
@@ -209,8 +216,7 @@ class _Hall:
 
     async def _written(self, account: Account) -> JsonObject:
         """The bill, once the streams under way are over or took too long."""
-        if account.under_way:
-            await asyncio.wait(account.under_way, timeout=BILL_PATIENCE)
+        await account.settled(BILL_PATIENCE)
         bill: Bill = self._ledger.bill(account.terms.session, after=account.after)
         return asdict(replace(bill, refused=account.refused))
 
@@ -239,6 +245,13 @@ class _Hall:
             task.cancel()
 
 
+def _tell(account: Account, refusal: Refusal) -> None:
+    """Say in the log what a session was refused, each thing once."""
+    if len(account.told) < _MOST_TOLD and (what := str(refusal)) not in account.told:
+        account.told.add(what)
+        log.info("session %s was refused: %s", account.terms.session, what)
+
+
 def _terms(params: JsonObject) -> Terms:
     """The terms of a call.
 
@@ -257,12 +270,12 @@ def _close_abandoned(ledger: Ledger, clock: Clock) -> None:
     """Close the rows that gateways left open which are not alive any more."""
     for gateway in ledger.gateways():
         pid = int(gateway.partition("/")[0])
-        if _name_of_process(pid) != gateway:
+        if name_of_process(pid) != gateway:
             count = ledger.close_rows_of(gateway, clock.now())
             log.warning("%d requests of a gateway that was killed are in the ledger as estimates", count)
 
 
-def _name_of_process(pid: int) -> str:
+def name_of_process(pid: int) -> str:
     """What no other process is called, of this boot or another; also for one that is not there."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     try:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 
 Names = tuple[str, ...]
 
@@ -67,6 +68,12 @@ class Upstream:
     api_key: Credential
     oauth_token: Credential
     abilities: Mapping[str, Opened] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether others on the network can read along: no TLS, and not on this machine."""
+        address = urlsplit(self.base_url)
+        return address.scheme == "http" and address.hostname not in ("127.0.0.1", "::1", "localhost")
 
     def opened(self, abilities: Iterable[str]) -> Opened:
         """What these abilities open together."""

@@ -70,11 +70,13 @@ class Limits:
         stop_after: the longest that one run may take.
         budget_usd: the most that one run may cost.
         retries: how often a failed run is tried again.
+        mounts: the mounts that it uses among those of its scope; empty for all of them.
     """
 
     stop_after: timedelta | None = None
     budget_usd: float | None = None
     retries: int = 0
+    mounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,8 @@ def _try(attempt: Callable[[Ground], str], ground: Ground, tell: int) -> None:
         said = (0, attempt(ground))
     except OSError as error:
         said = (error.errno or errno.EIO, str(error.strerror or error))
+    except ValueError as error:  # what Python makes of EPERM from setrlimit
+        said = (errno.EPERM, str(error))
     os.write(tell, json.dumps(said).encode())
 
 

@@ -39,10 +39,9 @@ class ConnectGuard:
         """Refuse the call, or begin what it asks for."""
         try:
             self._check(notice)
+            self._connect(notice)
         except OSError as error:
             notices.refuse(self._listener, notice, error.errno or errno.EACCES)
-        else:
-            self._connect(notice)
 
     def finish(self, descriptor: int) -> None:
         """Hand over the connection of this descriptor, or say why there is none."""

@@ -32,8 +32,8 @@ LOOKED_UP = (
     *("/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/locale.alias", "/etc/fonts"),
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives"),
     *("/etc/bash.bashrc", "/etc/bashrc", "/etc/profile", "/etc/inputrc", "/etc/python3", "/etc/python3.11"),
-    # The program's own process alone, and what the machine has in all.
-    *("/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/uptime", "/proc/version"),
+    # What the machine has in all.
+    *("/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/uptime", "/proc/version"),
     *("/proc/filesystems", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/ostype"),
     *("/proc/sys/kernel/cap_last_cap", "/proc/sys/kernel/pid_max", "/proc/sys/kernel/random/uuid"),
     *("/proc/sys/vm/overcommit_memory", "/proc/sys/vm/max_map_count", "/proc/sys/net/core/somaxconn"),
@@ -41,8 +41,18 @@ LOOKED_UP = (
     "/sys/kernel/mm/transparent_hugepage/enabled",
 )
 
-# Not /dev/shm: it is common to all programs of the machine. Not /dev/tty: whoever types there is no session. Not
-# /dev/zero: what is mapped from it is memory that nobody counts.
+# Of the program's own process, not of its children; neither all of /proc/self, whose `net` tells every
+# connection of the machine, nor its `task`, which has the same again, nor the mounts.
+OWN_PROCESS = tuple(
+    f"/proc/self/{name}"
+    for name in (
+        *("auxv", "cgroup", "cmdline", "comm", "environ", "fd", "fdinfo", "io", "limits", "maps"),
+        *("oom_score", "oom_score_adj", "personality", "smaps", "smaps_rollup", "stat", "statm", "status"),
+    )
+)
+
+# Not /dev/shm: it is common to all programs of the machine. Not /dev/tty: whoever types there is no session.
+# Not /dev/zero: what is mapped from it is memory that nobody counts.
 DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -91,10 +101,10 @@ def ruleset(program: Path, cell: Cell, programs: Sequence[Path], private: Sequen
     writes = bool(cell.policy.can_write)
     return Ruleset(
         execute=tuple(execute),
-        read=(*LOOKED_UP, *mounts, *(() if writes else (str(cell.view),))),
+        read=(*LOOKED_UP, *OWN_PROCESS, *mounts, *(() if writes else (str(cell.view),))),
         write=(str(cell.home), str(cell.scratch), *((str(cell.view),) if writes else ())),
         devices=DEVICES,
-        optional=frozenset((*SYSTEM, *LOOKED_UP, *DEVICES)),
+        optional=frozenset((*SYSTEM, *LOOKED_UP, *OWN_PROCESS, *DEVICES)),
     )
 
 

@@ -17,7 +17,7 @@ GIB = 1024**3
 # The kernel's own limits. Bun and Node reserve address space by the dozen GiB and fail where their data may
 # not grow to 3 GiB, so that these only stop what outruns the watch.
 DATA_BYTES = 4 * GIB
-FILE_BYTES = 512 * MIB
+FILE_BYTES = 256 * MIB
 OPEN_FILES = 1024
 
 # The engine and the owner's own programs come first.

@@ -6,7 +6,9 @@ Runs in small forked processes: the standard library only, and little of it.
 import json
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from vaultloop.sandbox.landlock import Ruleset
 from vaultloop.sandbox.limits import Limits
@@ -63,7 +65,7 @@ def _exactly(control: socket.socket, length: int) -> bytes:
     return content
 
 
-def _request(fields: dict) -> Request:  # type: ignore[type-arg]
+def _request(fields: Mapping[str, Any]) -> Request:
     files, calls, door = fields["files"], fields["calls"], fields["door"]
     return Request(
         program=fields["program"],

@@ -314,9 +314,9 @@ def _fcntl(made: Program) -> None:
     _end(made, allow, no, errno.EPERM)
 
 
-# File systems' own ioctls ('X', 'f', 'v' and btrfs) work on files opened for reading, past Landlock: flags,
-# fs-verity, snapshots. TIOCSTI and TIOCLINUX type on a terminal; FIOSETOWN and SIOCSPGRP are F_SETOWN again.
-_FILE_SYSTEM_IOCTLS = (0x5800, 0x6600, 0x7600, 0x9400)
+# File systems' own ioctls ('X', 'f', 'v', btrfs, bcachefs, f2fs) work on files opened for reading, past
+# Landlock: flags, fs-verity, snapshots. TIOCSTI and TIOCLINUX type on a terminal; FIOSETOWN and SIOCSPGRP are F_SETOWN again.
+_FILE_SYSTEM_IOCTLS = (0x5800, 0x6600, 0x7600, 0x9400, 0xBC00, 0xF500)
 _IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902)
 
 

@@ -51,6 +51,7 @@ class Queue:
         self._leaving: set[str] = set()
         # When the first of those that wait, for their next try or for a budget, may start.
         self._next_try: datetime | None = None
+        self._reconsiders = False
 
     def configure(self, defaults: AgentDefaults) -> None:
         """Sessions that start from now on follow `defaults`."""
@@ -59,8 +60,8 @@ class Queue:
 
     def reconsider(self) -> None:
         """What a note allows changed: what waits for a budget may look again."""
-        if self._turns.unpark(self._clock.now()):
-            self.ring()
+        self._reconsiders = True
+        self.ring()
 
     def begin(self) -> None:
         """Start sessions from now on."""
@@ -99,6 +100,9 @@ class Queue:
     async def _look(self) -> None:
         """One look: the oldest turn of each idle conversation, as many as the limit allows."""
         now, self._next_try = self._clock.now(), None
+        if self._reconsiders:
+            self._turns.unpark(now)
+            self._reconsiders = False
         taken: set[str] = set()
         for record in self._turns.unfinished():
             conversation = record.turn.conversation

@@ -67,6 +67,7 @@ class Services:
         confinement: what holds sessions of a class in; raises Stalled where they may not run here.
         doors: to the gateway; without it no session reaches any address.
         mounts: the operator's folders, by the names that notes use.
+        private: folders that no mount may show, beside the state directory.
         purse: what may still be spent; without it budgets are the gateway's alone.
         admission: who decides about changes of what governs the agent.
         on_published: rings the bell of the state flow; called after a commit came onto the branch.
@@ -86,6 +87,7 @@ class Services:
     confinement: Callable[[Audience], Confinement]
     doors: Doors | None = None
     mounts: Mapping[str, Path] = field(default_factory=dict)
+    private: Sequence[Path] = ()
     purse: Purse | None = None
     admission: Admission = field(default_factory=NobodyAdmits)
     clock: Clock

@@ -21,13 +21,14 @@ from vaultloop.model.conversation import OWNER, AgentDefaults, Outcome, Reply
 from vaultloop.model.errors import Denied, Late, Stalled, VaultloopError
 from vaultloop.model.gateway import Allowance, Exhausted
 from vaultloop.model.policy import Audience, Policy
-from vaultloop.sessions import placeholders, report
+from vaultloop.model.status import Confinement
+from vaultloop.sessions import mounts, placeholders, report
 from vaultloop.sessions.attempt import Attempt, Brief, within
 from vaultloop.sessions.prompt import instructions
 from vaultloop.sessions.publication import Publication, kept_hint
 from vaultloop.sessions.services import Services, SessionLog
 from vaultloop.state.turns import TurnRecord, TurnState
-from vaultloop.vault.files import Files
+from vaultloop.vault.files import Revised
 from vaultloop.vault.view import View
 
 # How long a failed run waits for its next try: the first time, each time twice as long, and at most.
@@ -119,7 +120,7 @@ class Session:
             confinement = self._services.confinement(policy.audience)
         except Stalled as error:
             said = str(error) if policy.audience in TOLD_ALL else report.NOT_HERE
-            self._end(Outcome.REFUSED, said, str(error), to_others=report.NOT_HERE)
+            self._end(Outcome.REFUSED, said, str(error), to_others="")
             return
         if spent := self._spent(policy):
             self._park(spent, policy)
@@ -173,10 +174,10 @@ class Session:
 
     async def _out_of_money(self, result: Result, policy: Policy, attempt: Attempt) -> None:
         """The gateway refused a request: what did nothing as yet waits, the rest has failed."""
-        spent = self._spent(policy)
-        if spent is not None and not attempt.acted:
+        if self._spent(policy) and not attempt.acted:
             record = self._record
-            self._park(spent, policy)
+            # It begins anew, by what the notes say now, and finds that it has to wait.
+            self._turns.requeue(self._id)
             with suppress(OSError):
                 await asyncio.to_thread(self._give_back, record)
             return
@@ -246,7 +247,7 @@ class Session:
         turn = record.turn
         last = self._turns.last_done(turn.conversation) if placeholders.are_in(turn) else None
 
-        def newest() -> tuple[Files, str, str]:
+        def newest() -> tuple[Revised, str, str]:
             head = sync.repository.head
             if head is None:
                 raise Stalled("The vault is empty.", cure="Commit a note, or run `vaultloop init`.")
@@ -255,8 +256,11 @@ class Session:
             return files, told, placeholders.filled(turn, last, policy, sync.repository, head)
 
         files, told, prompt = await sync.git(newest)
+        private = (services.state, *services.private)
+        shown = mounts.granted(policy, turn.limits.mounts, services.mounts, private)
         # Not in the git thread: it takes long, and others wait there to publish.
-        view = await asyncio.to_thread(services.views.lease, files, policy, sync.git_from_thread)
+        lease = services.views.lease
+        view = await asyncio.to_thread(lease, files, policy, sync.git_from_thread, prompt=prompt)
         goes_on = turn.trigger.kind == "message" and policy.conversation == "continue"
         return Brief(
             turn=turn,
@@ -264,7 +268,8 @@ class Session:
             policy_id=policy.id,
             view=view,
             prompt=prompt,
-            instructions=report.joined(told, report.silence(turn)),
+            instructions=report.joined(told, mounts.told(shown), report.silence(turn)),
+            mounts=shown,
             allowance=_allowance(self._defaults),
             goes_on=goes_on,
             resume=services.transcripts.find(turn.conversation, policy.id) if goes_on else None,
@@ -283,7 +288,7 @@ class Session:
         reached(Failpoint.PUBLISH_RECORDED)
         with suppress(OSError):
             # What is published is published: if its folder cannot be used again, a sweep takes it away.
-            await asyncio.to_thread(self._give_back, record)
+            await asyncio.to_thread(self._give_back, record, view)
 
     def _finish(self) -> None:
         record = self._record
@@ -315,7 +320,7 @@ class Session:
         try:
             changed = bool(await asyncio.to_thread(view.changes))
             if not changed:
-                await asyncio.to_thread(self._give_back, record)
+                await asyncio.to_thread(self._give_back, record, view)
                 return False
         except Exception:
             # Whatever a session left there, its turn gets an outcome; a human may still look at the folder.
@@ -323,9 +328,12 @@ class Session:
             changed = False
         return await asyncio.to_thread(self._keep, view) and changed
 
-    def _give_back(self, record: TurnRecord) -> None:
-        if view := self._services.views.reopen(Path(record.view or "")):
-            self._services.views.give_back(view, record.turn.scope)
+    def _give_back(self, record: TurnRecord, view: View | None = None) -> None:
+        """`view` is given where its changes were looked at after the agent had ended."""
+        # Of a run before a restart nobody saw the end.
+        fenced = record.confinement is Confinement.FENCED and self._attempt is not None
+        if view := view or self._services.views.reopen(Path(record.view or "")):
+            self._services.views.give_back(view, record.turn.scope, fenced=fenced)
 
     def _keep(self, view: View) -> bool:
         try:

@@ -136,6 +136,9 @@ MIGRATIONS = (
     ALTER TABLE turns ADD COLUMN parked INTEGER NOT NULL DEFAULT 0; -- while it waits: for a budget
     CREATE INDEX inbox_person ON inbox (person, received_at);
     """,
+    """
+    ALTER TABLE turns ADD COLUMN mounts TEXT NOT NULL DEFAULT '[]'; -- names, as JSON; empty: all of its scope
+    """,
 )
 
 

@@ -46,8 +46,9 @@ MIGRATIONS = (
         estimated INTEGER NOT NULL     -- 1: its stream broke; never below what was served
     ) STRICT;
     CREATE INDEX requests_session ON requests (session, number);
-    CREATE INDEX requests_scope ON requests (scope, started_at);
-    CREATE INDEX requests_time ON requests (started_at);
+    -- With what is summed up: a month is looked at before each request.
+    CREATE INDEX requests_scope ON requests (scope, started_at, ended_at, nano_usd);
+    CREATE INDEX requests_time ON requests (started_at, ended_at, nano_usd);
     CREATE INDEX requests_open ON requests (gateway) WHERE ended_at IS NULL;
     """,
 )

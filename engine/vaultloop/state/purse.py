@@ -26,8 +26,7 @@ class LedgerPurse:
         if not limits:
             return None
         with reading(self._state) as ledger:
-            zone = allowance.timezone
-            found = [_spent(ledger, limit, zone, now) for limit in limits] if ledger else []
+            found = [_spent(ledger, limit, allowance.timezone, now) for limit in limits]
         return max(filter(None, found), key=lambda spent: spent.until, default=None)
 
 
@@ -47,9 +46,9 @@ def _limits(policy: Policy, allowance: Allowance) -> Iterator[_Limit]:
             yield period, scope, usd
 
 
-def _spent(ledger: Ledger, limit: _Limit, timezone: str, now: datetime) -> Exhausted | None:
+def _spent(ledger: Ledger | None, limit: _Limit, timezone: str, now: datetime) -> Exhausted | None:
     period, scope, most = limit
-    usd = ledger.spent(period, now, timezone, scope) / NANO
+    usd = ledger.spent(period, now, timezone, scope) / NANO if ledger else 0.0
     if usd < most:
         return None
     whose = f"the scope `{scope}`" if scope else "all sessions together"

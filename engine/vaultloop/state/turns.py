@@ -82,12 +82,13 @@ def insert_turn(change: sqlite3.Connection, turn: Turn, now: datetime) -> bool:
     limits = turn.limits
     added = change.execute(
         "INSERT INTO turns (id, key, conversation, scope, trigger_kind, trigger_name, prompt, send_when,"
-        " timezone, stop_after, budget_usd, retries, state, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (key) DO NOTHING",
+        " timezone, stop_after, budget_usd, retries, mounts, state, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (key) DO NOTHING",
         (
             *(turn.id, turn.key, turn.conversation, turn.scope, turn.trigger.kind, turn.trigger.name),
             *(turn.prompt, turn.send_when, turn.timezone),
-            *(_seconds(limits.stop_after), limits.budget_usd, limits.retries, now.isoformat()),
+            *(_seconds(limits.stop_after), limits.budget_usd, limits.retries, json.dumps(limits.mounts)),
+            now.isoformat(),
         ),
     )
     if added.rowcount != 1:
@@ -194,9 +195,9 @@ class Turns:
             limits = turn.limits
             self._change(
                 "scope = ?, prompt = ?, send_when = ?, timezone = ?, stop_after = ?, budget_usd = ?,"
-                " retries = ?",
+                " retries = ?, mounts = ?",
                 *(turn.scope, turn.prompt, turn.send_when, turn.timezone, _seconds(limits.stop_after)),
-                *(limits.budget_usd, limits.retries),
+                *(limits.budget_usd, limits.retries, json.dumps(limits.mounts)),
                 turn_id=turn.id,
             )
             row = change.execute("SELECT number FROM turns WHERE id = ?", (turn.id,)).fetchone()
@@ -224,14 +225,13 @@ class Turns:
             turn_id=turn_id,
         )
 
-    def unpark(self, now: datetime) -> bool:
-        """Those that wait for a budget may look again, now; whether there is one."""
+    def unpark(self, now: datetime) -> None:
+        """Those that wait for a budget may look again, now."""
         with self._database.transaction() as change:
-            found = change.execute(
+            change.execute(
                 "UPDATE turns SET not_before = ? WHERE state = 'queued' AND parked = 1 AND not_before > ?",
                 (now.isoformat(), now.isoformat()),
             )
-            return found.rowcount > 0
 
     def mark_acted(self, turn_id: str) -> None:
         """From here on it may have changed the world."""
@@ -317,6 +317,7 @@ def _turn(row: sqlite3.Row) -> Turn:
             stop_after=None if row["stop_after"] is None else timedelta(seconds=row["stop_after"]),
             budget_usd=row["budget_usd"],
             retries=row["retries"],
+            mounts=tuple(json.loads(row["mounts"])),
         ),
         timezone=row["timezone"],
     )

@@ -28,7 +28,7 @@ _OF_OTHERS = frozenset(
 # was never meant to be narrow, and a wider one grants.
 GRANTS = frozenset(
     """
-    id paused scope scopes chats people answers can-read can-write except trusts mounts abilities
+    id paused scope scopes chats people answers can-read can-write except trusts attachments mounts abilities
     mcp-servers telegram-may telegram-chats hosts self-edit commands files-to send-to send-when secrets
     allow-tools runner command args transport url provider platform application watch on-failure
     budget-usd-per-run budget-usd-per-day budget-usd-per-month messages-per-person-per-hour max-steps

@@ -1,13 +1,14 @@
 """What lies beside a view: which files were put in and how they looked then, and what it is a view of.
 
-The list of files only grows at its end while a view is moved, so moving costs what the change costs. The
-standing is one small file: while a view is half-way there is none, and after a crash nobody takes it for
-whole.
+The list of files (their paths, one a line; their looks, one record each) only grows at its end while a view
+is moved, so moving costs what the change costs: what is said last of a path counts. The standing is one small
+file: while a view is half-way there is none, and after a crash nobody takes it for whole.
 """
 
 import json
 import os
 import stat
+import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vaultloop.vault.files import Entry
 
-FILES = "files"
+PATHS = "paths"
+LOOKS = "looks"
 STANDING = "standing.json"
 
 # Bytes; a hundred thousand files have about 15 MB. What is larger, a session put there.
 _LARGEST = 100 * 1024 * 1024
 
-# Lines of the list that tell nothing any more, before it is written anew.
+# Records of the list that tell nothing any more, before it is written anew.
 _SUPERSEDED = 10_000
 
 # No name in a view begins with a dot, is empty, or has a control character.
-_OUTSIDE = ("\t.", "/.", "//", "\t/", "/\n", "\t\n", "\0")
+_OUTSIDE = ("\n.", "/.", "//", "\n/", "/\n", "\n\n", "\0")
 
 
 class NotOursError(ValueError):
@@ -50,8 +52,16 @@ class Look:
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-# Size, modification and change time, inode, whether it is executable, blob.
-Row = tuple[int, int, int, int, bool, str]
+# Size, modification time, change time and inode.
+Row = tuple[int, int, int, int]
+
+# A row, whether the file is executable, and its blob; the two ways to read it know only of one part each.
+_RECORD = struct.Struct("<qqqq?20s")
+_ROW = struct.Struct("<qqqq21x")
+_CONTENT = struct.Struct("<32x?20s")
+
+# The size of a file that was taken out.
+_GONE = -1
 
 
 class Base(Mapping[str, tuple[Entry, Look]]):
@@ -59,26 +69,34 @@ class Base(Mapping[str, tuple[Entry, Look]]):
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._paths: list[str] = []
+        self._looks = b""
         self._rows: dict[str, Row] | None = None
-        self._lines = 0
+        self._contents: dict[str, tuple[bool, bytes]] | None = None
 
     @property
     def rows(self) -> Mapping[str, Row]:
-        """The same, as plain numbers: one object a file instead of three.
+        """How each file looked, as plain numbers.
 
         Raises:
             NotOursError: the list was tampered with.
             OSError: it cannot be read.
         """
         if self._rows is None:
-            text = _read_ordinary(self._home / FILES)
-            self._lines = text.count("\n")
-            self._rows = _parsed(text)
+            self._paths = _lines(self._home / PATHS)
+            self._looks = _read_ordinary(self._home / LOOKS)
+            if len(self._looks) != _RECORD.size * len(self._paths):
+                raise NotOursError("it has more paths than files, or fewer")
+            rows = dict(zip(self._paths, _ROW.iter_unpack(self._looks), strict=True))
+            self._rows = {path: row for path, row in rows.items() if row[0] != _GONE}
         return self._rows
 
     def __getitem__(self, path: str) -> tuple[Entry, Look]:
-        size, modified, changed, inode, executable, blob = self.rows[path]
-        return Entry(path, blob, executable=executable), Look(size, modified, changed, inode)
+        row = self.rows[path]
+        if self._contents is None:
+            self._contents = dict(zip(self._paths, _CONTENT.iter_unpack(self._looks), strict=True))
+        executable, blob = self._contents[path]
+        return Entry(path, blob.hex(), executable=executable), Look(*row)
 
     def __contains__(self, path: object) -> bool:
         return path in self.rows
@@ -91,45 +109,35 @@ class Base(Mapping[str, tuple[Entry, Look]]):
 
     def tidy(self) -> None:
         """Write the list anew if most of it tells nothing any more."""
-        if self._rows is None or self._lines <= 2 * len(self._rows) + _SUPERSEDED:
+        if self._rows is None or len(self._paths) <= 2 * len(self._rows) + _SUPERSEDED:
             return
-        new = self._home / f"{FILES}.new"
-        new.write_text("".join(f"{_line(path, *self[path])}\n" for path in self), newline="")
-        new.replace(self._home / FILES)
+        held = dict(self)
+        # After a crash in between there is no view here: its paths and looks do not fit together.
+        for name in (PATHS, LOOKS):
+            (self._home / name).unlink()
+        append(self._home, (), held)
 
 
 def append(home: Path, gone: Collection[str], put_in: Mapping[str, tuple[Entry, Look]]) -> None:
     """Put down what was taken out of the view in `home`, and then what was put in."""
-    lines = [f"-\t{path}\n" for path in gone]
-    lines += [f"{_line(path, entry, look)}\n" for path, (entry, look) in put_in.items()]
-    with (home / FILES).open("a", newline="") as file:
-        file.write("".join(lines))
+    records = [_RECORD.pack(_GONE, 0, 0, 0, False, b"")] * len(gone)
+    for entry, look in put_in.values():
+        row = look.size, look.modified, look.changed, look.inode
+        records.append(_RECORD.pack(*row, entry.executable, bytes.fromhex(entry.blob)))
+    with (home / PATHS).open("a", newline="") as paths, (home / LOOKS).open("ab") as looks:
+        paths.write("".join(f"{path}\n" for path in (*gone, *put_in)))
+        looks.write(b"".join(records))
 
 
-def _line(path: str, entry: Entry, look: Look) -> str:
-    mode = "x" if entry.executable else "f"
-    return f"{look.size}\t{look.modified}\t{look.changed}\t{look.inode}\t{mode}\t{entry.blob}\t{path}"
-
-
-def _parsed(text: str) -> dict[str, Row]:
-    if any(mark in text for mark in _OUTSIDE):
-        raise NotOursError("it names what is not in the view")
-    rows: dict[str, Row] = {}
-    lines = text.split("\n")
-    if lines.pop():
-        raise NotOursError("its last line has no end")
+def _lines(file: Path) -> list[str]:
+    """The paths in a list; none of them leads out of the view."""
     try:
-        for line in lines:
-            size, *rest = line.split("\t")
-            if size == "-":
-                (path,) = rest
-                rows.pop(path, None)
-            else:
-                modified, changed, inode, mode, blob, path = rest
-                rows[path] = int(size), int(modified), int(changed), int(inode), mode == "x", blob
-    except ValueError as error:
-        raise NotOursError("one of its lines is not of ours") from error
-    return rows
+        text = _read_ordinary(file).decode()
+    except UnicodeDecodeError as error:
+        raise NotOursError("it is no text") from error
+    if any(mark in f"\n{text}" for mark in _OUTSIDE) or not (text.endswith("\n") or not text):
+        raise NotOursError("it names what is not in the view")
+    return text.split("\n")[:-1]
 
 
 class Standing(BaseModel):
@@ -184,14 +192,11 @@ def _stays_inside(path: str) -> bool:
     return not any(part in ("", ".", "..") or "\0" in part for part in path.split("/"))
 
 
-def _read_ordinary(path: Path) -> str:
+def _read_ordinary(path: Path) -> bytes:
     """The content of a regular file; a pipe in its place is not waited for, nor a link followed."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
             raise NotOursError(f"{path} is no file of ours")
-        try:
-            return file.read(_LARGEST).decode()
-        except UnicodeDecodeError as error:
-            raise NotOursError(f"{path} is no text of ours") from error
+        return file.read(found.st_size)

@@ -7,6 +7,7 @@ million files takes no longer than one of some thousands.
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class _Walk:
 
     def through(self, folder: int, prefix: str) -> None:
         """Look at an open folder, whose files have paths that begin with `prefix`."""
-        same, known = self.found.same, self._known
+        same, known, ours = self.found.same, self._known, self._ours
         below: list[str] = []
         with os.scandir(folder) as entries:
             # The one loop that a large view spends its time in: no calls for what is as it was.
@@ -91,47 +92,54 @@ class _Walk:
                 path = prefix + entry.name
                 row = known.get(path)
                 if row is None:
-                    self._new(entry, path, below)
+                    if path in ours or self._new(entry, path):
+                        below.append(entry.name)
                     continue
                 try:
                     now = entry.stat(follow_symlinks=False)
                 except OSError:
                     # Gone meanwhile.
                     continue
-                if (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) == row[:4]:
+                if (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) == row:
                     same.add(path)
                 else:
                     self.found.changed.append((path, now))
         for name in below:
             self._enter(folder, prefix + name, name)
 
-    def _new(self, entry: "os.DirEntry[str]", path: str, below: list[str]) -> None:
+    def _new(self, entry: "os.DirEntry[str]", path: str) -> bool:
+        """Take note of what was not put in; whether it is a folder to be looked into."""
+        self._count()
         if complaint := bad_name(entry.name) or too_deep(path):
-            self._count()
             self.found.refused.append((path, complaint))
         elif entry.is_dir(follow_symlinks=False):
-            if path not in self._ours:
-                self._count()
-                self.found.folders.append(path)
-            below.append(entry.name)
+            self.found.folders.append(path)
+            return True
         else:
-            self._count()
             with suppress(OSError):
                 self.found.changed.append((path, entry.stat(follow_symlinks=False)))
+        return False
 
     def _enter(self, parent: int, path: str, name: str) -> None:
         try:
             folder = os.open(name, _FOLDER, dir_fd=parent)
-        except FileNotFoundError:
-            return
         except OSError:
-            # What is in it is out of sight, not deleted.
-            self.found.refused.append((path, "a folder that cannot be read"))
+            self._closed(parent, path, name)
             return
         try:
             self.through(folder, path + "/")
         finally:
             os.close(folder)
+
+    def _closed(self, parent: int, path: str, name: str) -> None:
+        """Take note of what cannot be entered: a folder that is closed, or something in the place of one."""
+        with suppress(FileNotFoundError):
+            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                # What is in it is out of sight, not deleted.
+                self.found.refused.append((path, "a folder that cannot be read"))
+            else:
+                self.found.changed.append((path, found))
 
     def _count(self) -> None:
         self._left -= 1

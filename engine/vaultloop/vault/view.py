@@ -139,10 +139,11 @@ class View:
         """
         descriptor = _open_below(self.folder, path, self.place)
         with os.fdopen(descriptor, "rb") as file:
-            check_ordinary(os.fstat(descriptor))
-            data = file.read(LARGEST_FILE + 1)
-        if len(data) > LARGEST_FILE:
-            raise NotOrdinaryError(_TOO_LARGE)
+            found = os.fstat(descriptor)
+            check_ordinary(found)
+            data = file.read(found.st_size + 1)
+        if len(data) != found.st_size:
+            raise NotOrdinaryError("it was written to while it was read")
         return data
 
     def _found(self) -> Found:
@@ -182,7 +183,10 @@ class _Comparison:
             except NotOrdinaryError as error:
                 refused.append(Refusal(path, str(error)))
                 hidden.add(path)
-        self.deleted = set(self._view.base) - self._found.same - {path for path, _ in self._found.changed}
+        base, same = self._view.base, self._found.same
+        known = [path for path, _ in self._found.changed if path in base]
+        if len(same) + len(known) < len(base):
+            self.deleted = set(base).difference(same, known)
         # A folder that became a link, or is closed: what was in it is not deleted, it is out of sight.
         deleted = {path for path in self.deleted if hidden.isdisjoint(_and_above(path))}
         return Changes(

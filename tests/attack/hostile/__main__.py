@@ -21,10 +21,12 @@ from . import files, gateway, kernel, limits, metadata, processes, publishing, s
 from .catalogue import CASES, Case, Granted, Stopped, Targets
 
 # How long a case may take (seconds).
-PATIENCE = 12.0
+PATIENCE = 20.0
 
-CONTROLS = MappingProxyType({"the-model": gateway.works, "a-tunnel": gateway.tunnels, "a-note": publishing.plant})
-__all__ = ["files", "kernel", "limits", "metadata", "processes", "sockets"]
+CONTROLS = MappingProxyType(
+    {"the-model": gateway.works, "a-tunnel": gateway.tunnels, "a-note": publishing.plant}
+)
+__all__ = ["CASES", "files", "kernel", "limits", "metadata", "processes", "sockets"]
 
 
 def outcome(case: Case, targets: Targets) -> dict[str, Any]:
@@ -37,9 +39,9 @@ def outcome(case: Case, targets: Targets) -> dict[str, Any]:
         return {"outcome": "granted", "what": str(granted)}
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        return {"outcome": "stopped", "errno": name, "what": name}
+        return {"outcome": "stopped", "what": name if error.errno else str(error)[-60:]}
     except MemoryError:
-        return {"outcome": "stopped", "errno": "ENOMEM", "what": "ENOMEM"}
+        return {"outcome": "stopped", "what": "ENOMEM"}
 
 
 def isolated(case: Case, targets: Targets) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """System calls by number: what the standard library does not offer to decent programs.
 
-The numbers are written down here a second time on purpose: a wrong one in the fence must not be wrong here too.
+The numbers are written down here a second time on purpose: one that is wrong in the fence must not be wrong
+here too.
 """
 
 import ctypes

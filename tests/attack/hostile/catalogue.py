@@ -86,6 +86,7 @@ class Case:
         residual: what remains of it behind the fence, by design; empty for none.
         alone: it ends its session, or is judged by the end of it, so it needs one for itself.
         outside: it is judged from outside, after the session; what it returns is what it has done.
+        harmful: without a fence it would harm the machine, so that it is not tried there.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Case:
     residual: str
     alone: bool
     outside: bool
+    harmful: bool
 
 
 CASES: dict[str, Case] = {}
@@ -108,6 +110,7 @@ def case(
     residual: str = "",
     alone: bool = False,
     outside: bool = False,
+    harmful: bool = False,
 ) -> Callable[[Attack], Attack]:
     """Put an attack into the catalogue under its function's name."""
 
@@ -116,7 +119,7 @@ def case(
         claim = (attack.__doc__ or "").strip().partition("\n")[0]
         assert claim.endswith("."), f"{name} does not say what it tries"
         assert name not in CASES, f"two attacks are named {name}"
-        CASES[name] = Case(name, subject, claim, attack, open_otherwise, residual, alone, outside)
+        CASES[name] = Case(name, subject, claim, attack, open_otherwise, residual, alone, outside, harmful)
         return attack
 
     return catalogued

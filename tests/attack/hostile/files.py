@@ -352,7 +352,9 @@ def run_a_program_of_its_own(targets: Targets) -> str:
     Path(mine).write_bytes(_cat(targets))
     try:
         os.chmod(mine, 0o700)
-        return targets.seen(subprocess.run([mine, targets.secret_note], capture_output=True, check=False).stdout)
+        return targets.seen(
+            subprocess.run([mine, targets.secret_note], capture_output=True, check=False).stdout
+        )
     finally:
         os.unlink(mine)
 
@@ -424,7 +426,7 @@ def search_the_disk(targets: Targets) -> str:
 @case(FILES)
 def rewrite_the_manifest(targets: Targets) -> str:
     """Rewrite what the engine noted of its view, beside the view."""
-    os.close(os.open(os.path.join(os.path.dirname(targets.view), "manifest.json"), os.O_WRONLY))
+    os.close(os.open(targets.extra["manifest"], os.O_WRONLY))
     return "opened it for writing"
 
 

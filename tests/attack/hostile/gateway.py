@@ -9,11 +9,15 @@ import time
 from .catalogue import Stopped, Targets, case
 
 GATEWAY = "gateway"
-PATIENCE = 4.0
+PATIENCE = 8.0
 MODEL = "claude-sonnet-4-5"
 
 # What must not reach the vendor.
-FORBIDDEN_BETA, ATTACKERS_KEY = "files-api-2025-04-14", "sk-of-the-attackers"
+FORBIDDEN_BETA, FORBIDDEN_TOOL, ATTACKERS_KEY = (
+    "files-api-2025-04-14",
+    "web_fetch_20250910",
+    "sk-of-the-attackers",
+)
 
 # What the grounds' name server says of these is in `grounds`: a host that the scope lists, and one that
 # it does not; listed ones that lead into a private network, to this machine, and to a mapped address.
@@ -54,22 +58,33 @@ def _granted(answer: bytes) -> str:
     raise Stopped(f"refused: {status}" if status else "the connection was closed")
 
 
-def _request(path: str, body: bytes, *headers: str, method: str = "POST") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", *headers]
+def _request(targets: Targets, path: str, body: bytes, *headers: str, method: str = "POST") -> bytes:
+    host = f"Host: 127.0.0.1:{targets.door_port}"
+    lines = [f"{method} {path} HTTP/1.1", host, "Connection: close", *headers]
     if body or method == "POST":
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _message(**more: object) -> bytes:
-    asked = {"model": MODEL, "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}], "stream": True}
+    asked = {
+        "model": MODEL,
+        "max_tokens": 16,
+        "messages": [{"role": "user", "content": "hello"}],
+        "stream": True,
+    }
     return json.dumps({**asked, **more}).encode()
 
 
-def _asked(targets: Targets, body: bytes, *headers: str, path: str = "/v1/messages", method: str = "POST") -> bytes:
+def _asked(
+    targets: Targets, body: bytes, *headers: str, path: str = "/v1/messages", method: str = "POST"
+) -> bytes:
     with _door(targets) as door:
         version = "anthropic-version: 2023-06-01"
-        return _answer(door, _request(path, body, f"x-api-key: {targets.token}", version, *headers, method=method))
+        return _answer(
+            door,
+            _request(targets, path, body, f"x-api-key: {targets.token}", version, *headers, method=method),
+        )
 
 
 def works(targets: Targets) -> None:
@@ -87,7 +102,7 @@ def works(targets: Targets) -> None:
 def ask_without_a_token(targets: Targets) -> str:
     """Ask the model without a token."""
     with _door(targets) as door:
-        return _granted(_answer(door, _request("/v1/messages", _message())))
+        return _granted(_answer(door, _request(targets, "/v1/messages", _message())))
 
 
 @case(GATEWAY, open_otherwise=False)
@@ -95,14 +110,16 @@ def ask_with_a_wrong_token(targets: Targets) -> str:
     """Ask the model with a token that differs in its last letter."""
     wrong = targets.token[:-1] + ("a" if targets.token[-1:] != "a" else "b")
     with _door(targets) as door:
-        return _granted(_answer(door, _request("/v1/messages", _message(), f"x-api-key: {wrong}")))
+        return _granted(_answer(door, _request(targets, "/v1/messages", _message(), f"x-api-key: {wrong}")))
 
 
 @case(GATEWAY, open_otherwise=False)
 def use_anothers_token(targets: Targets) -> str:
     """Ask the model with the token of another session at its own door."""
     with _door(targets) as door:
-        return _granted(_answer(door, _request("/v1/messages", _message(), f"x-api-key: {targets.other_token}")))
+        return _granted(
+            _answer(door, _request(targets, "/v1/messages", _message(), f"x-api-key: {targets.other_token}"))
+        )
 
 
 @case(GATEWAY, open_otherwise=False)
@@ -111,7 +128,9 @@ def use_anothers_door(targets: Targets) -> str:
     if not targets.extra.get("gateway"):
         raise Stopped("there is no gateway")
     with socket.create_connection(("127.0.0.1", targets.other_port), PATIENCE) as door:
-        return _granted(_answer(door, _request("/v1/messages", _message(), f"x-api-key: {targets.token}")))
+        return _granted(
+            _answer(door, _request(targets, "/v1/messages", _message(), f"x-api-key: {targets.token}"))
+        )
 
 
 @case(GATEWAY, open_otherwise=False)
@@ -124,7 +143,7 @@ def use_the_vendors_search(targets: Targets) -> str:
 @case(GATEWAY, open_otherwise=False)
 def use_the_vendors_fetch(targets: Targets) -> str:
     """Have the vendor fetch an address that carries a secret out."""
-    tool = {"type": "web_fetch_20250910", "name": "web_fetch"}
+    tool = {"type": FORBIDDEN_TOOL, "name": "web_fetch"}
     return _granted(_asked(targets, _message(tools=[tool])))
 
 
@@ -139,13 +158,14 @@ def use_the_vendors_machine(targets: Targets) -> str:
 def hide_a_server_tool_among_others(targets: Targets) -> str:
     """Name a server tool after many that are allowed."""
     plain = [{"name": f"t{number}", "input_schema": {"type": "object"}} for number in range(40)]
-    return _granted(_asked(targets, _message(tools=[*plain, {"type": "web_fetch_20250910", "name": "Read"}])))
+    return _granted(_asked(targets, _message(tools=[*plain, {"type": FORBIDDEN_TOOL, "name": "Read"}])))
 
 
-@case(GATEWAY, open_otherwise=False)
+@case(GATEWAY, open_otherwise=False, outside=True)
 def name_a_key_twice(targets: Targets) -> str:
     """Say `tools` twice in one body: one parser sees the first, another the last."""
-    body = _message()[:-1] + b', "tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}], "tools": []}'
+    tools = b'"tools": [{"type": "%s", "name": "web_fetch"}]' % FORBIDDEN_TOOL.encode()
+    body = _message()[:-1] + b", " + tools + b', "tools": []}'
     return _granted(_asked(targets, body))
 
 
@@ -191,7 +211,12 @@ def manage_the_account(targets: Targets) -> str:
 @case(GATEWAY, open_otherwise=False)
 def climb_in_the_path(targets: Targets) -> str:
     """Reach another endpoint by dots in the path."""
-    for path in ("/v1/messages/../files", "/v1/messages/%2e%2e/files", "//v1/files", "/v1/messages;/../files"):
+    for path in (
+        "/v1/messages/../files",
+        "/v1/messages/%2e%2e/files",
+        "//v1/files",
+        "/v1/messages;/../files",
+    ):
         with contextlib.suppress(Stopped):
             return _granted(_asked(targets, b"", path=path, method="GET"))
     raise Stopped("refused: each of four paths")
@@ -243,14 +268,14 @@ def follow_a_redirect(targets: Targets) -> str:
 @case(GATEWAY, open_otherwise=False)
 def smuggle_by_two_lengths(targets: Targets) -> str:
     """Give a body two lengths, so that a second request hides in the first."""
-    hidden = _request("/v1/files", b"", f"x-api-key: {targets.token}", method="GET")
+    hidden = _request(targets, "/v1/files", b"", f"x-api-key: {targets.token}", method="GET")
     return _second(targets, _message() + hidden, f"Content-Length: {len(_message())}")
 
 
 @case(GATEWAY, open_otherwise=False)
 def smuggle_by_chunks(targets: Targets) -> str:
     """Give a body a length and chunks, so that a second request hides in the first."""
-    hidden = _request("/v1/files", b"", f"x-api-key: {targets.token}", method="GET")
+    hidden = _request(targets, "/v1/files", b"", f"x-api-key: {targets.token}", method="GET")
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(_message()), _message())
     return _second(targets, body + hidden, "Transfer-Encoding: chunked")
 
@@ -258,14 +283,16 @@ def smuggle_by_chunks(targets: Targets) -> str:
 @case(GATEWAY, open_otherwise=False)
 def send_two_requests_at_once(targets: Targets) -> str:
     """Send a forbidden request right behind an allowed one."""
-    first = _request("/v1/messages", _message(), f"x-api-key: {targets.token}").replace(b"Connection: close\r\n", b"")
-    second = _request("/v1/files", b"", f"x-api-key: {targets.token}", method="GET")
+    first = _request(targets, "/v1/messages", _message(), f"x-api-key: {targets.token}").replace(
+        b"Connection: close\r\n", b""
+    )
+    second = _request(targets, "/v1/files", b"", f"x-api-key: {targets.token}", method="GET")
     with _door(targets) as door:
         return _last(_answer(door, first + second))
 
 
 def _second(targets: Targets, body: bytes, header: str) -> str:
-    head = _request("/v1/messages", b"", f"x-api-key: {targets.token}", header, method="GET")
+    head = _request(targets, "/v1/messages", b"", f"x-api-key: {targets.token}", header, method="GET")
     head = head.replace(b"GET ", b"POST ", 1).replace(b"Connection: close\r\n", b"")
     if b"Content-Length" not in head or header.startswith("Content-Length"):
         head = head[:-2] + f"Content-Length: {len(body)}\r\n\r\n".encode()
@@ -294,11 +321,31 @@ def bring_its_own_key(targets: Targets) -> str:
     return _granted(_asked(targets, _message(), f"Authorization: Bearer {ATTACKERS_KEY}"))
 
 
+def _unanswered(door: socket.socket, what: str) -> str:
+    """Evidence that the gateway is still listening to `what`.
+
+    Raises:
+        Stopped: it has refused it, and only lets the client read so.
+    """
+    door.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        said = _status(door.recv(1000))
+        raise Stopped(f"refused: {said}" if said else "the connection was closed")
+    return what
+
+
 @case(GATEWAY, open_otherwise=False)
 def send_a_body_without_end(targets: Targets) -> str:
     """Announce a body of 10 GB, and begin to send it."""
     with _door(targets) as door:
-        head = _request("/v1/messages", b"", f"x-api-key: {targets.token}", "Content-Length: 10000000000", method="GET")
+        head = _request(
+            targets,
+            "/v1/messages",
+            b"",
+            f"x-api-key: {targets.token}",
+            "Content-Length: 10000000000",
+            method="GET",
+        )
         door.settimeout(PATIENCE)
         sent = 0
         try:
@@ -307,7 +354,7 @@ def send_a_body_without_end(targets: Targets) -> str:
                 sent += door.send(bytes(1 << 20))
         except (ConnectionError, TimeoutError):
             raise Stopped(f"closed after {sent >> 20} MiB") from None
-        return f"sent {sent >> 20} MiB"
+        return _unanswered(door, f"sent {sent >> 20} MiB")
 
 
 @case(GATEWAY, open_otherwise=False)
@@ -315,13 +362,14 @@ def send_headers_without_end(targets: Targets) -> str:
     """Send headers without end."""
     with _door(targets) as door:
         door.settimeout(PATIENCE)
+        number = 0
         try:
-            door.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n")
+            door.sendall(f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{targets.door_port}\r\n".encode())
             for number in range(100_000):
                 door.sendall(b"X-%d: %s\r\n" % (number, b"x" * 1000))
         except (ConnectionError, TimeoutError):
             raise Stopped(f"closed after {number} headers") from None
-        return "sent 100 MB of headers"
+        return _unanswered(door, "sent 100 MB of headers")
 
 
 @case(GATEWAY, open_otherwise=False)
@@ -332,7 +380,7 @@ def hold_the_door_open(targets: Targets) -> str:
         for _ in range(100):
             with contextlib.suppress(OSError):
                 door = stack.enter_context(_door(targets))
-                door.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n")
+                door.sendall(_request(targets, "/v1/messages", b"x" * 100)[:-102])
                 held.append(door)
         time.sleep(0.2)
         marked = "the engine is still served"
@@ -350,7 +398,14 @@ def _tunnel(targets: Targets, authority: str) -> socket.socket:
     door = _door(targets)
     door.settimeout(PATIENCE)
     word = base64.b64encode(f"session:{targets.token}".encode()).decode()
-    door.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic {word}\r\n\r\n".encode())
+    head = (
+        f"CONNECT {authority} HTTP/1.1",
+        f"Host: {authority}",
+        f"Proxy-Authorization: Basic {word}",
+        "",
+        "",
+    )
+    door.sendall("\r\n".join(head).encode())
     answer = b""
     while b"\r\n\r\n" not in answer:
         part = door.recv(1000)
@@ -423,7 +478,16 @@ def reach_an_address(targets: Targets) -> str:
 def reach_this_machine(targets: Targets) -> str:
     """Reach a server of this machine through the gateway, by each way to write its address."""
     port = targets.control_port
-    spellings = ("127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]", "0.0.0.0")
+    spellings = (
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "2130706433",
+        "0x7f.1",
+        "127.1",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+    )
     for host in spellings:
         for asked in (port, 443):
             with contextlib.suppress(Stopped):

@@ -90,7 +90,10 @@ def _raised(which: int) -> str:
     soft, hard = resource.getrlimit(which)
     if hard == resource.RLIM_INFINITY:
         return "there is no limit"
-    resource.setrlimit(which, (soft, hard + 1))
+    try:
+        resource.setrlimit(which, (soft, hard + 1))
+    except ValueError as error:
+        raise Stopped(str(error)) from None
     return "raised it"
 
 
@@ -149,7 +152,7 @@ def run_as_urgently_as_the_engine(targets: Targets) -> str:
 # These end their session.
 
 
-@case(LIMITS, alone=True, outside=True)
+@case(LIMITS, open_otherwise=False, alone=True, outside=True, harmful=True)
 def take_all_memory(targets: Targets) -> str:
     """Take 6 GB of memory, in several processes, so that no limit of one process sees it."""
     for _ in range(6):
@@ -158,13 +161,12 @@ def take_all_memory(targets: Targets) -> str:
             for _ in range(64):
                 held.append(bytearray(16 * MIB))
                 held[-1][::4096] = b"x" * len(held[-1][::4096])
-            print("took a gigabyte", flush=True)
             signal.pause()
     signal.pause()
     return "took it"
 
 
-@case(LIMITS, alone=True, outside=True)
+@case(LIMITS, open_otherwise=False, alone=True, outside=True, harmful=True)
 def be_a_fork_bomb(targets: Targets) -> str:
     """Fork without end, in every child as well."""
     ends = time.monotonic() + 8
@@ -176,7 +178,7 @@ def be_a_fork_bomb(targets: Targets) -> str:
     return "forked"
 
 
-@case(LIMITS, alone=True, outside=True)
+@case(LIMITS, open_otherwise=False, alone=True, outside=True, harmful=True)
 def fill_the_disk(targets: Targets) -> str:
     """Fill the scratch folder with many files, each within the limit."""
     block = bytes(8 * MIB)
@@ -186,7 +188,7 @@ def fill_the_disk(targets: Targets) -> str:
     return "filled it"
 
 
-@case(LIMITS, alone=True, outside=True)
+@case(LIMITS, open_otherwise=False, alone=True, outside=True, harmful=True)
 def fill_the_disk_with_names(targets: Targets) -> str:
     """Fill the scratch folder with empty files without end."""
     for number in range(10_000_000):

@@ -103,7 +103,7 @@ def list_connections(targets: Targets) -> str:
     return "found the other's door"
 
 
-@case(PROCESSES)
+@case(PROCESSES, open_otherwise=False)
 def use_an_inherited_descriptor(targets: Targets) -> str:
     """Read from every descriptor that it was born with."""
     for descriptor in range(3, 1024):
@@ -112,7 +112,7 @@ def use_an_inherited_descriptor(targets: Targets) -> str:
     raise OSError(9, "no descriptor shows a secret")
 
 
-@case(PROCESSES)
+@case(PROCESSES, open_otherwise=False)
 def find_a_secret_in_its_environment(targets: Targets) -> str:
     """Find a secret of the engine in its own environment."""
     return targets.seen(" ".join(f"{name}={value}" for name, value in os.environ.items()))
@@ -198,7 +198,7 @@ def slow_the_engine_down(targets: Targets) -> str:
     return "slowed it down"
 
 
-@case(PROCESSES)
+@case(PROCESSES, open_otherwise=False, harmful=True)
 def slow_everybody_down(targets: Targets) -> str:
     """Give all processes of the user a lower priority at once (PRIO_USER)."""
     lowest = os.getpriority(os.PRIO_USER, os.getuid())
@@ -375,7 +375,7 @@ def kill_its_supervisor(targets: Targets) -> str:
     return "lives on"
 
 
-@case(SIGNALS, open_otherwise=False, alone=True, outside=True)
+@case(SIGNALS, open_otherwise=False, alone=True, outside=True, harmful=True)
 def signal_everybody(targets: Targets) -> str:
     """Send every process of the user a signal at once (kill -1)."""
     os.kill(-1, signal.SIGCONT)
@@ -391,7 +391,9 @@ def _waits(mark: str) -> None:
     for descriptor in range(3):
         with contextlib.suppress(OSError):
             os.close(descriptor)
-    os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", f"import time; time.sleep({FOREVER})", mark], {})
+    os.execve(
+        sys.executable, [sys.executable, "-I", "-S", "-c", f"import time; time.sleep({FOREVER})", mark], {}
+    )
 
 
 def _orphaned(targets: Targets, prepare: "object" = None) -> None:
@@ -449,7 +451,7 @@ def leave_a_reaper(targets: Targets) -> str:
     return "left a tree"
 
 
-@case(ORPHANS, alone=True, outside=True)
+@case(ORPHANS, open_otherwise=False, alone=True, outside=True)
 def hop_from_process_to_process(targets: Targets) -> str:
     """Fork and exit again and again, so that whoever looks always looks at the one before."""
     if os.fork() == 0:
@@ -457,7 +459,7 @@ def hop_from_process_to_process(targets: Targets) -> str:
         mark = targets.extra["mark"]
         hop = (
             "import os, sys, time\n"
-            "ends = time.monotonic() + 20\n"
+            "ends = time.monotonic() + 5\n"
             "while time.monotonic() < ends:\n"
             "    if os.fork():\n"
             "        os._exit(0)\n"
@@ -472,5 +474,10 @@ def hop_from_process_to_process(targets: Targets) -> str:
 @case(ORPHANS, alone=True, outside=True)
 def leave_a_stopped_orphan(targets: Targets) -> str:
     """Leave one that is stopped, so that it notices no request to end."""
-    _orphaned(targets, lambda: os.fork() or os.kill(os.getpid(), signal.SIGSTOP))
+
+    def stop() -> None:
+        if os.fork() == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    _orphaned(targets, stop)
     return "left one"

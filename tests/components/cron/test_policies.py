@@ -42,6 +42,11 @@ async def test_retries_stop_after_and_budget_are_the_limits_of_each_turn(world: 
 
 
 @asynchronous
+async def test_the_mounts_of_a_schedule_are_those_of_each_turn(world: World) -> None:
+    assert (await turn_of(world, mounts=["finance", "photos"])).limits.mounts == ("finance", "photos")
+
+
+@asynchronous
 async def test_without_limits_a_turn_has_only_those_of_its_scope(world: World) -> None:
     assert (await turn_of(world)).limits == Limits(stop_after=None, budget_usd=None, retries=0)
 
@@ -205,11 +210,11 @@ async def test_an_unknown_name_is_answered_with_the_one_that_was_meant(world: Wo
             component.run_now("xyz")
 
 
-def test_mounts_are_the_only_key_that_a_schedule_has_and_that_does_nothing_yet() -> None:
+def test_there_is_no_key_of_a_schedule_that_does_nothing() -> None:
     spec = CronSpec.model_validate(
         {"schedule": "@daily", "scope": "owner", "body": "x", "mounts": "photos", **FULL}
     )
-    assert spec.not_enforced() == ["mounts"]
+    assert spec.not_enforced() == []
 
 
 @asynchronous

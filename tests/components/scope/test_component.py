@@ -5,6 +5,7 @@ import pytest
 from support.run import asynchronous
 from vaultloop.components.scope.component import ScopeComponent
 from vaultloop.components.scope.kind import ScopeSpec
+from vaultloop.components.scope.policies import policy_of
 from vaultloop.model.change import Action, Change
 from vaultloop.model.conversation import Message
 from vaultloop.model.errors import Denied, Stalled
@@ -229,3 +230,82 @@ def test_the_audience_is_derived_from_chats_and_people(fields: dict[str, object]
         assert component.policy("it").audience is audience
 
     as_derived()
+
+
+@asynchronous
+async def test_a_scope_that_names_a_tool_server_waits_and_its_chats_hear_so() -> None:
+    before = scope("family", chats=FAMILY, people=ANN, can_read="Notes")
+    component = await guard(before)
+    after = scope("family", chats=FAMILY, people=ANN, can_read="Notes", mcp_servers="wiki")
+    with pytest.raises(Stalled, match="`wiki`") as caught:
+        await component.apply(Change(Action.UPDATE, before, after))
+    assert "Delete `mcp-servers`" in caught.value.cure
+    with pytest.raises(Denied, match="cannot be used as yet"):
+        component.admit(said(FAMILY, ANN))
+    with pytest.raises(Denied):
+        component.policy("family")
+    # What is observed is less than what is desired, so that it stays stalled.
+    assert component.observe()[after.ref] != after
+    await component.apply(Change(Action.UPDATE, after, before))
+    assert admitted(component, FAMILY, ANN) == "family"
+
+
+@asynchronous
+async def test_the_owners_own_chat_stays_open_without_the_tools() -> None:
+    component = ScopeComponent(owners=())
+    mine = scope("mine", chats="owner", can_read="Notes", mcp_servers="wiki")
+    with pytest.raises(Stalled):
+        await component.apply(create(mine))
+    policy = component.admit(said("owner", "owner"))
+    assert (policy.can_read, policy.mcp_servers) == (("Notes",), ())
+    assert component.observe()[mine.ref] != mine
+
+
+@asynchronous
+async def test_a_scope_that_this_machine_cannot_fence_waits_and_strangers_hear_no_more() -> None:
+    def confinement(audience: Audience) -> None:
+        if audience is Audience.GROUP:
+            raise Stalled("Landlock is missing (ENOSYS).", cure="Use a newer kernel.")
+
+    component = ScopeComponent(owners=(), confinement=confinement)
+    await component.apply(create(scope("mine", chats="owner")))
+    with pytest.raises(Stalled, match="Landlock"):
+        await component.apply(create(scope("family", chats=FAMILY, people=ANN)))
+    with pytest.raises(Denied) as caught:
+        component.admit(said(FAMILY, ANN))
+    assert "Landlock" not in str(caught.value)
+    assert admitted(component, "owner", "owner") == "mine"
+
+
+@asynchronous
+async def test_the_owner_of_a_machine_without_a_fence_still_reaches_the_guard() -> None:
+    def confinement(_: Audience) -> None:
+        raise Stalled("Landlock is missing (ENOSYS).", cure="Use a newer kernel.")
+
+    component = ScopeComponent(owners=(), confinement=confinement)
+    mine = scope("mine", chats="owner")
+    with pytest.raises(Stalled, match="Landlock"):
+        await component.apply(create(mine))
+    assert admitted(component, "owner", "owner") == "mine"
+    assert component.observe()[mine.ref] != mine
+
+
+def test_a_policy_has_every_grant_and_limit_of_its_note() -> None:
+    written = scope(
+        "it",
+        chats=FAMILY,
+        people=ANN,
+        attachments="none",
+        mounts="photos",
+        hosts="example.org",
+        telegram_may="read",
+        telegram_chats=FAMILY,
+        budget_usd_per_day="2",
+        budget_usd_per_month="30",
+        messages_per_person_per_hour="5",
+    )
+    policy = policy_of(written, ())
+    assert (policy.attachments, policy.mounts, policy.hosts) == ("none", ("photos",), ("example.org",))
+    assert (policy.telegram_may, policy.telegram_chats) == (("read",), (FAMILY,))
+    assert (policy.budget_usd_per_day, policy.budget_usd_per_month) == (2.0, 30.0)
+    assert policy.messages_per_person_per_hour == 5

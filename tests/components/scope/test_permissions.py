@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from vaultloop.components.scope.kind import ScopeSpec
-from vaultloop.model.resource import Ref, Resource, Source
+from vaultloop.model.resource import Known, Ref, Resource, Source
 
 
 def scope(**fields: Any) -> Resource[ScopeSpec]:
@@ -64,3 +64,64 @@ def test_pausing_takes_every_grant_away_and_resuming_gives_it_back() -> None:
 def test_what_changes_no_permission_says_nothing() -> None:
     assert changes(scope(can_read="a"), scope(can_read="a", description="Mine", body="Be kind.")) == ()
     assert changes(None, None) == ()
+
+
+NOTES = ("a.md", "taxes/1.md", "taxes/2.md", "taxes/old/3.md", "work/b.md")
+
+
+def counted(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, ...]:
+    return ScopeSpec.permission_changes(scope(**old), scope(**new), Known(NOTES))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentences"),
+    [
+        ({}, {"can_read": "taxes"}, ["+ reads taxes (3 notes)"]),
+        ({"can_read": "taxes"}, {}, ["- reads taxes (3 notes)"]),
+        ({"can_read": "taxes"}, {"can_read": ["taxes", "**"]}, ["+ reads ** (2 notes)"]),
+        ({"can_read": "**"}, {"can_read": ["**", "taxes"]}, ["+ reads taxes (0 notes)"]),
+        ({"can_read": "**"}, {"can_read": "**", "except": "work"}, ["- reads and writes work (1 note)"]),
+        ({"can_read": "**", "except": "work"}, {"can_read": "**"}, ["+ reads and writes work (1 note)"]),
+        ({"can_read": "**"}, {"can_read": "**", "can_write": "a.md"}, ["+ writes a.md (1 note)"]),
+    ],
+)
+def test_a_path_says_for_how_many_notes_it_makes_a_difference(
+    old: dict[str, Any], new: dict[str, Any], sentences: list[str]
+) -> None:
+    assert counted(old, new) == tuple(f"owner: {sentence}" for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("chats", "people", "sentence"),
+    [
+        ("-1001", "anyone", "is public now"),
+        ("-1001", "222", "is a group's now"),
+        ([], [], "is for schedules only now"),
+    ],
+)
+def test_another_class_is_said_first(chats: object, people: object, sentence: str) -> None:
+    told = changes(scope(chats="owner"), scope(chats=chats, people=people))
+    assert told[0] == f"owner: {sentence}"
+
+
+def test_the_class_is_judged_by_the_owners_ids_where_they_are_known() -> None:
+    old, new = scope(chats="owner"), scope(chats="77", people="77")
+    assert "owner: is a group's now" in changes(old, new)
+    told = ScopeSpec.permission_changes(old, new, Known(owners=("77",)))
+    assert not [sentence for sentence in told if " is " in sentence]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ({}, {"attachments": "none"}, "- attachments: none"),
+        ({"attachments": "none"}, {"attachments": "on-demand"}, "+ attachments: on-demand"),
+        ({}, {"mounts": "photos"}, "+ uses the mount photos"),
+        ({}, {"abilities": "shell"}, "+ may use shell"),
+        ({"budget_usd_per_month": "9"}, {}, "+ any number of USD a month"),
+    ],
+)
+def test_attachments_mounts_abilities_and_budgets_are_told(
+    old: dict[str, Any], new: dict[str, Any], sentence: str
+) -> None:
+    assert changes(scope(**old), scope(**new)) == (f"owner: {sentence}",)

@@ -150,7 +150,7 @@ class CronJob(Job):
             prompt=spec.body,
             recipients=tuple(recipients),
             send_when=SendWhen(spec.send_when),
-            limits=Limits(spec.stop_after, spec.budget_usd_per_run, spec.retries),
+            limits=Limits(spec.stop_after, spec.budget_usd_per_run, spec.retries, spec.mounts),
             timezone=spec.timezone,
         )
 

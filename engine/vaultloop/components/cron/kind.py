@@ -69,7 +69,6 @@ class CronSpec(Spec):
     """A schedule. The text below the frontmatter is the prompt of each run."""
 
     uses_body: ClassVar[bool] = True
-    to_come: ClassVar[frozenset[str]] = frozenset({"mounts"})
 
     schedule: Timetable
     """Minute, hour, day, month and weekday, as in cron, or `@hourly`, `@daily`, `@weekly`, `@monthly`."""
@@ -92,7 +91,7 @@ class CronSpec(Spec):
     budget_usd_per_run: Usd | None = None
     """The most that one run may cost, in US dollars; without it, what the scope says."""
     mounts: Texts = ()
-    """Folders outside the vault that its runs may use, among those of the scope."""
+    """The folders outside the vault that its runs use, among those of the scope; without it, all of them."""
     send_to: Annotated[Recipients, Reference("scope", words=frozenset({OWNER}), ids=True)] = ()
     """Who hears the answer: chat ids, `owner`, or a link to a scope, which means its chats."""
     send_when: Literal["something-to-say", "always", "failure"] = "something-to-say"
