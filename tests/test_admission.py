@@ -13,7 +13,7 @@ from vaultloop.vault.verdict import GOVERNS, Verdict
 Texts = Mapping[str, str | None]
 
 # What a session of the scope `family` may change: its name here, the change, and what `allow` makes of it.
-OWN = {
+OWN: dict[str, Texts] = {
     "a cron of its own": {"agent/crons/mine.md": cron("family", send_to='"-5"')},
     "its cron, told to the owner": {"agent/crons/morning.md": cron("family", send_to="owner")},
     "its cron, gone": {"agent/crons/morning.md": None},
@@ -29,7 +29,7 @@ OWN = {
         )
     },
 }
-OTHERS = {
+OTHERS: dict[str, Texts] = {
     "its own scope": {"agent/scopes/family.md": scope("allow", hosts='"a.example.org"')},
     "its own scope, narrower": {"agent/scopes/family.md": scope("allow", can_write='"Notes"')},
     "its own scope, gone": {"agent/scopes/family.md": None},
@@ -81,7 +81,7 @@ OTHERS = {
     "a reminder that is broken": {"agent/reminders/x.md": reminder(at="soon", scope='"[[family]]"')},
     "a reminder with a name that is taken": {"agent/more/dentist.md": reminder(scope='"[[family]]"')},
 }
-REMINDERS = {
+REMINDERS: dict[str, Texts] = {
     "a new one": {"agent/reminders/x.md": reminder(scope='"[[family]]"')},
     "a new one for its chat": {"agent/reminders/x.md": reminder(scope='"[[family]]"', send_to='"-5"')},
     "a text for its chat": {"agent/reminders/x.md": reminder(send_to='"-5"')},

@@ -13,6 +13,7 @@ from support.running import BASE, Place
 from vaultloop import overview
 from vaultloop.cli.engine import records
 from vaultloop.model.conversation import Outcome, Trigger, Turn
+from vaultloop.model.policy import Audience
 from vaultloop.model.resource import Ref
 from vaultloop.model.status import Condition, Confinement, Push, PushState, Status
 from vaultloop.state.database import Database
@@ -60,7 +61,7 @@ def test_before_anything_happened_the_overview_is_whole_all_the_same(database: D
         "revision": None,
         "applied": None,
         "push": {"state": "local", "since": "1970-01-01T00:00:00+00:00", "message": ""},
-        "sandbox": "unconfined",
+        "sandbox": {},
         "attention": [],
         "resources": [],
     }
@@ -71,6 +72,13 @@ def test_status_in_a_chat_says_first_what_needs_a_human(database: Database) -> N
     book.saw(REVISION, applied=True)
     book.record_push(Push(PushState.STRANDED, NOW, "It is away."))
     book.record_attention(["The folder is gone."])
+    book.record_sandbox(
+        {
+            Audience.OWNER: Confinement.FENCED,
+            Audience.CRON: Confinement.DEGRADED,
+            Audience.PUBLIC: None,
+        }
+    )
     book.record(
         [
             Status(Ref("cron", "digest"), Condition.OUTDATED, "InvalidNote", "Line 3 is wrong.", NOW),
@@ -80,7 +88,7 @@ def test_status_in_a_chat_says_first_what_needs_a_human(database: Database) -> N
     )
     assert overview.status_text(database).splitlines() == [
         "Revision 0123456789, applied 0123456789, stranded.",
-        "Sessions are UNCONFINED.",
+        "Sessions: fenced, but cron DEGRADED, public REFUSED.",
         "The folder is gone.",
         "cron/digest: Outdated. Line 3 is wrong.",
         "2 of 3 declarations are as they should be.",

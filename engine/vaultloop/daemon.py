@@ -12,6 +12,7 @@ from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import Clock, SystemClock
 from vaultloop.aio.supervise import running
 from vaultloop.app import Engine, assembled
+from vaultloop.overview import sandbox_text
 from vaultloop.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ async def up(
     # From the first moment to the last: also what is slow to start or to end can be told to stop.
     with _hearing(stop, hang_up):
         async with assembled(settings, clock or SystemClock()) as engine:
-            log.info("sessions are UNCONFINED: their programs run as this user")
+            log.info("sessions: %s", sandbox_text(engine.book.sandbox))
             beside_it = {
                 "beside the engine": _companion(engine, beside),
                 "hang-up": _obey(hang_up, engine.look_again),

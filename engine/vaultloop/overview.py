@@ -43,14 +43,13 @@ def overview(database: Database) -> dict[str, Any]:
 
 
 def sandbox_text(classes: Mapping[str, str]) -> str:
-    """What holds sessions in, in one line: the one word that holds for all classes, or a word for each."""
-    if len(set(classes.values())) == 1:
-        return _loud(next(iter(classes.values())))
-    return ", ".join(f"{name} {_loud(word)}" for name, word in classes.items()) or "not looked at yet"
-
-
-def _loud(word: str) -> str:
-    return word if word == Confinement.FENCED else word.upper()
+    """What holds sessions in, in one line: the classes that are less than fenced stand out."""
+    if not classes:
+        return "not looked at yet"
+    weaker = [f"{name} {word.upper()}" for name, word in classes.items() if word != Confinement.FENCED]
+    if not weaker:
+        return "fenced"
+    return f"fenced, but {', '.join(weaker)}" if len(weaker) < len(classes) else ", ".join(weaker)
 
 
 def crons(database: Database, *, count: int, start: datetime) -> list[dict[str, Any]]:

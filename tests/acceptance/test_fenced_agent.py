@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from support.claude_cli import claude
-from support.messages_api import MessagesApi, Says, Use, messages_api
+from support.messages_api import MessagesApi, Request, Says, Use, messages_api
 from support.real_agent import MODEL
 from vaultloop.aio.clock import SystemClock
 from vaultloop.gateway.client import Gateway
@@ -332,8 +332,44 @@ print("searched", looked, "found", found)
 CRASHES = "ulimit -c unlimited; (kill -SEGV $BASHPID); node -e 'process.abort()'; ls -a . $HOME $TMPDIR"
 
 
+def holding(key: str) -> dict[int, str]:
+    """Processes that this one has started, and theirs, which were given `key`: by id, what they run."""
+    waiting, found = children(os.getpid()), {}
+    while waiting:
+        pid = waiting.pop()
+        waiting += children(pid)
+        command, environment = (_read(Path(f"/proc/{pid}/{name}")) for name in ("cmdline", "environ"))
+        if key.encode() in command + environment:
+            found[pid] = command.decode(errors="replace")
+    return found
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in _read(task).split()]
+
+
+def _read(path: Path) -> bytes:
+    """What is in a file of a process; nothing where the process is gone, or closed to us."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 @pytest.mark.parametrize("audience", [Audience.OWNER, Audience.PUBLIC])
-def test_the_real_key_is_nowhere_in_the_cell(machine: Machine, audience: Audience) -> None:
+def test_the_real_key_is_nowhere_in_the_cell(
+    machine: Machine, audience: Audience, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where an operator gives it to the engine: in its environment.
+    monkeypatch.setenv("ANTHROPIC_API_KEY", machine.key)
+    monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", machine.key)
+    held: dict[int, str] = {}
+
+    def at_the_end(_: Request) -> Says:
+        held.update(holding(machine.key))
+        return Says("Not found.")
+
     (machine.view / "search.py").write_text(SEARCH)
     halves = machine.key[:20], machine.key[20:]
     search = f"{PYTHON} search.py {' '.join(halves)}"
@@ -341,18 +377,26 @@ def test_the_real_key_is_nowhere_in_the_cell(machine: Machine, audience: Audienc
     crash = [
         Use("Bash", {"command": command, "timeout": 60_000}) for command in (CRASHES, environment, search)
     ]
-    machine.api.follows(*(Says(uses=[each]) for each in crash), Says("Not found."))
+    machine.api.follows(*(Says(uses=[each]) for each in crash), at_the_end)
     result, _ = asyncio.run(_fenced(machine, task(), replace(POLICY, audience=audience)))
     assert result.text == "Not found."
     said = machine.api.asked(4).said
     assert re.search(r"searched [1-9]\d+ found \[\]", said)
     assert "ANTHROPIC_API_KEY=" in said  # it has one: the token of its door
     assert machine.key not in said
+    assert held == {}
     # The gateway does have it.
     assert {request.headers["x-api-key"] for request in machine.api.requests} == {machine.key}
     for place in (machine.view, machine.home, machine.scratch):
         for file in filter(Path.is_file, place.rglob("*")):
             assert machine.key.encode() not in file.read_bytes()
+
+
+def test_a_process_that_holds_a_key_is_found() -> None:
+    with subprocess.Popen(["/bin/sleep", "1000"], env={"KEY": "sk-ant-handed-on"}) as process:
+        found = holding("sk-ant-handed-on")
+        process.kill()
+    assert found == {process.pid: "/bin/sleep\x001000\x00"}
 
 
 def test_the_search_finds_a_key_that_is_there(machine: Machine) -> None:
@@ -394,3 +438,14 @@ def test_a_folder_of_the_operator_is_read_and_never_written(machine: Machine) ->
     assert "rent;900" in machine.api.asked(2).said
     assert machine.api.asked(3).said.count("rent;900") == 2
     assert {path.name: path.read_text() for path in books.iterdir()} == {"2026.csv": "rent;900\n"}
+
+
+def test_a_budget_that_is_used_up_ends_the_session_and_is_told_as_such(machine: Machine) -> None:
+    machine.api.follows(Says(uses=[SEES], input_tokens=200_000))
+    # Of the scope and not of the run: the CLI knows nothing of it, only the gateway does.
+    policy = replace(POLICY, budget_usd_per_day=0.05)
+    result, bill = asyncio.run(_fenced(machine, task(), policy))
+    assert (result.ok, result.retryable) == (False, False)
+    assert result.text.startswith("The agent used up a budget before it had an answer.")
+    assert "budget-usd-per-day" in bill.refused
+    assert bill.requests == len(machine.api.requests) == 1

@@ -336,22 +336,28 @@ def test_the_json_of_a_command_is_all_that_it_prints(tmp_path: Path) -> None:
     assert json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n" == text
 
 
-@asynchronous
-async def test_what_a_scope_may_do_more_is_counted_in_notes_with_and_without_an_engine(place: Place) -> None:
-    clock = Place.clock_of_tomorrow()
-    family = "agent/scopes/family.md"
-    taxes = {f"personal/taxes/{number}.md": "text\n" for number in range(12)}
-    change(place, {**taxes, family: scope()})
-    async with place.engine(clock) as running:
-        wider = {family: scope(can_read='"personal/taxes/**"', max_steps="many")}
-        # An error in it keeps it from being applied before it was looked at.
-        await follow(running, clock, wider, "scope/family")
-        mended = {family: scope(can_read='"personal/taxes/**"')}
-        change(place, mended)
-        with_engine = await asyncio.to_thread(permissions, place)
-    assert "family: + reads personal/taxes/** (12 notes)" in with_engine
-    assert permissions(place) == with_engine
+FAMILY = "agent/scopes/family.md"
+TAXES = {f"personal/taxes/{number}.md": "text\n" for number in range(12)}
+MORE = {FAMILY: scope(can_read='"personal/taxes/**"')}
+COUNTED = ["family: + reads personal/taxes/** (12 notes)"]
 
 
 def permissions(place: Place) -> list[str]:
     return [told for step in plan(place, 2)["changes"] for told in step["permissions"]]
+
+
+@asynchronous
+async def test_what_a_scope_may_do_more_is_counted_in_notes(place: Place) -> None:
+    change(place, {**TAXES, FAMILY: scope()})
+    async with place.engine(Place.clock_of_tomorrow()):
+        pass
+    change(place, MORE)
+    assert permissions(place) == COUNTED
+
+
+@asynchronous
+async def test_a_running_engine_counts_notes_too(tmp_path: Path) -> None:
+    place = Place.with_remote(tmp_path, {**VAULT, **TAXES, FAMILY: scope()})
+    async with place.engine():
+        place.push(MORE)
+        assert await asyncio.to_thread(permissions, place) == COUNTED

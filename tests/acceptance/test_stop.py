@@ -115,7 +115,7 @@ def test_while_the_remote_cannot_be_reached(place: Workplace) -> None:
     with black_hole() as port:
         place.use_remote(f"http://127.0.0.1:{port}/vault.git")
         with place.engine("11:00:00") as engine:
-            engine.line("UNCONFINED")
+            engine.line("sessions: ")
             stop(engine)
 
 
@@ -123,7 +123,7 @@ def test_a_second_ctrl_c_ends_it_at_once(place: Workplace) -> None:
     with black_hole() as port:
         place.use_remote(f"http://127.0.0.1:{port}/vault.git")
         with place.engine("11:00:00") as engine:
-            engine.line("UNCONFINED")
+            engine.line("sessions: ")
             os.kill(engine.pid, signal.SIGINT)
             engine.line("stopping")
             os.kill(engine.pid, signal.SIGINT)

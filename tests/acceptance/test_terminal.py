@@ -75,7 +75,7 @@ def test_what_is_typed_is_answered_and_ctrl_c_stops_cleanly(screen: Screen, tmp_
     screen.shows("digest: next")
     assert "Call Ada" in (tmp_path / "vault" / "Inbox.md").read_text()
     # The log is a file here: it must not run through what is typed.
-    assert "UNCONFINED session" in (tmp_path / "state" / "engine.log").read_text()
+    assert "INFO    sessions: fenced" in (tmp_path / "state" / "engine.log").read_text()
     screen.program.send_signal(2)
     assert screen.program.wait(timeout=PATIENCE) == 0
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from attack.grounds import SCOPES, Grounds
 from attack.hostile.__main__ import CASES  # with it come all cases
+from attack.hostile.limits import LIMITS
 from attack.session import CONTROLS, Outcome, Verdict
 from support import container_profile
 from support.unprivileged import drive, place
@@ -28,7 +29,7 @@ from vaultloop.sandbox.limits import MIB, Limits
 from vaultloop.sandbox.probe import CAP, MAY_BE_DEGRADED, probe
 
 # For sessions that are there to reach a limit: they reach these sooner.
-SMALL = Limits(memory=256 * MIB, processes=128, growth=64 * MIB, files=12_000)
+SMALL = Limits(memory=256 * MIB, processes=128, growth=64 * MIB, files=2_000)
 
 # How many sessions that need one for themselves run at a time.
 AT_ONCE = 3
@@ -151,8 +152,9 @@ async def _fought_by(grounds: Grounds, scope: str, launcher: CellLauncher, *, fe
         turn = asyncio.Semaphore(AT_ONCE)
 
         async def alone(name: str) -> None:
+            limited = CASES[name].subject == LIMITS
             async with turn:
-                found[name] = (await grounds.attacked(targets, policy, [name], alone=True)).verdict(name)
+                found[name] = (await grounds.attacked(targets, policy, [name], small=limited)).verdict(name)
 
         async with asyncio.TaskGroup() as group:
             for name in names:

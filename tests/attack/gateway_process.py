@@ -1,8 +1,9 @@
 """The gateway process of the grounds: the real one, with a name server and an internet on this machine.
 
-    python -m attack.gateway_process STATE PORT
+    python -m attack.gateway_process STATE PORT MARK
 
-PORT is of the one server of that internet. What it gets from whom is decided by the real gateway.
+PORT is of the one server of that internet; by MARK the grounds find the process. What it gets from whom is
+decided by the real gateway.
 """
 
 import asyncio
@@ -66,7 +67,7 @@ async def _end_of_input() -> None:
 
 def main() -> None:
     """Be the gateway until standard input ends."""
-    state, port = sys.argv[1:]
+    state, port, _ = sys.argv[1:]
     process.close_to_others()
     keys = Keys.from_line(sys.stdin.buffer.readline(LONGEST_LINE))
     asyncio.run(_run(Path(state), keys, int(port)))

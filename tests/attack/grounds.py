@@ -99,6 +99,7 @@ class Grounds:
         self._control_port = self._datagram_port = self._secret_descriptor = 0
         self._abstract = f"vaultloop-attack-{secrets.token_hex(8)}"
         self._bystander = 0
+        self._mark_of_gateway = f"gateway-{secrets.token_hex(8)}"
         self._gateway: Gateway
         self._api: MessagesApi
 
@@ -223,6 +224,7 @@ class Grounds:
         internet = await self._greet("127.0.0.1", 0)
         keys = Keys(api_key=f"sk-{self.canary}", base_url=self._api.url)
         program = [sys.executable, "-m", gateway_process.__name__, str(self.state), str(internet)]
+        program.append(self._mark_of_gateway)
         self._gateway = await self._stack.enter_async_context(
             Gateway.kept(self.state, lambda: keys, SystemClock(), program=program)
         )
@@ -328,7 +330,7 @@ class Grounds:
         return [f"the bystander is in state {state}"] if state not in "SR" else []
 
     async def attacked(
-        self, targets: Targets, policy: Policy, cases: Sequence[str], *, alone: bool = False
+        self, targets: Targets, policy: Policy, cases: Sequence[str], *, small: bool = False
     ) -> Session:
         """One hostile session that tries `cases`; what it reported, and what it left."""
         session = Session(policy)
@@ -341,6 +343,11 @@ class Grounds:
             extra["marker"] = str(cell.scratch / "ran")
             beside = [path for path in cell.view.parent.iterdir() if path.is_file()]
             extra["manifest"] = str(beside[0]) if beside else ""
+            extra["mount"] = str(self.programs)
+            extra["gateway_pid"] = str(next(iter(_marked(self._mark_of_gateway)), 0))
+            stays = "refuse-to-end" in cases
+            if stays:
+                extra["stay"] = "yes"
             if self._supervised:
                 extra["supervised"] = "yes"
             told = replace(
@@ -354,14 +361,17 @@ class Grounds:
             )
             before, asked = self.signals.copy(), len(self._api.requests)
             async with self._launched(
-                self._small if alone else self._launcher, cell, told, cases, mark
+                self._small if small else self._launcher, cell, told, cases, mark
             ) as child:
                 try:
                     async with asyncio.timeout(PATIENCE):
                         async for line in child.lines():
                             session.take(line)
-                        await child.wait()
-                        session.complaint = await child.complaint()
+                            if stays and "the-end" in session.reports:
+                                break
+                        if not stays:
+                            await child.wait()
+                            session.complaint = await child.complaint()
                 except TimeoutError:
                     session.overdue = True
             session.left = sorted(_marked(mark))

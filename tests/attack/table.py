@@ -16,9 +16,6 @@ from attack.session import Outcome, Verdict
 # What the columns say of what is no errno.
 ESCAPED, BROKEN, RESIDUAL, GRANTED, REFUSED = "ESCAPED", "BROKEN", "residual", "granted", "refused"
 
-# How long a mark in a column may be.
-_MARK = 10
-
 _ERRNO = re.compile(r"E[A-Z0-9]{2,}")
 _STATUS = re.compile(r"refused: (\d{3})")
 
@@ -61,7 +58,7 @@ def mark(verdict: Verdict) -> str:
     if word := words.get(verdict.outcome):
         return word
     if _ERRNO.fullmatch(verdict.what):
-        return verdict.what[:_MARK]
+        return verdict.what
     if status := _STATUS.fullmatch(verdict.what):
         return status[1]
     if "held for the owner" in verdict.what:
@@ -72,15 +69,15 @@ def mark(verdict: Verdict) -> str:
 def lines(findings: Sequence[Findings]) -> Iterable[str]:
     """The whole table, and what it comes to; the last line is `N cases, N escapes`."""
     profiles = list(dict.fromkeys(found.profile.name for found in findings))
-    by_profile = {name: [found for found in findings if found.profile.name == name] for name in profiles}
-    yield f"{'case':<46}{'stopped by':<28}" + "".join(f"{name:<12}" for name in profiles)
+    rows = [("case", "stopped by", *profiles)]
     for name, case in CASES.items():
-        columns = (_column(name, by_profile[profile]) for profile in profiles)
-        layers = dict.fromkeys(
-            layer(case, found.verdicts[name], found.profile) for found in findings if name in found.verdicts
-        )
-        by = ", ".join(filter(None, layers))
-        yield f"{name:<46}{by[:27]:<28}" + "".join(f"{column:<12}" for column in columns).rstrip()
+        of_case = [found for found in findings if name in found.verdicts]
+        layers = dict.fromkeys(layer(case, found.verdicts[name], found.profile) for found in of_case)
+        columns = (_column(name, [f for f in of_case if f.profile.name == profile]) for profile in profiles)
+        rows.append((name, ", ".join(filter(None, layers)), *columns))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     yield from _notes(findings)
     escapes = sum(len(found.escapes) for found in findings)
     yield f"{len(CASES)} cases, {escapes} escapes"
@@ -90,12 +87,11 @@ def _column(name: str, findings: Sequence[Findings]) -> str:
     """One mark if it is the same for all scopes, else one for each kind."""
     marks: dict[str, str] = {}
     for found in findings:
-        if name in found.verdicts:
-            said = mark(found.verdicts[name])
-            marks[said] = marks.get(said, "") + found.scope[0]
+        said = mark(found.verdicts[name])
+        marks[said] = marks.get(said, "") + found.scope[0]
     if len(marks) == 1:
         return next(iter(marks))
-    return " ".join(f"{scopes}:{said[:4]}" for said, scopes in marks.items())
+    return " ".join(f"{scopes}:{said}" for said, scopes in marks.items())
 
 
 def _notes(findings: Sequence[Findings]) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,37 @@ import pytest
 from support.unprivileged import environment, place, python, start
 from vaultloop.sandbox import landlock
 from vaultloop.sandbox.probe import LAYERS, Layer
+from vaultloop.sandbox.syscalls import X86_64, this_machine
 
 pytestmark = pytest.mark.skipif(landlock.abi() < 2, reason="needs Landlock of ABI 2 or newer")
 
 
-def doctor(*arguments: str, files: dict[str, str] | None = None, **variables: str) -> tuple[int, str]:
-    """Its exit code and what it says, called in an empty folder with these files."""
+def called(
+    arguments: Sequence[str],
+    files: Mapping[str, str] | None,
+    variables: Mapping[str, str],
+    inside: Sequence[str] = (),
+) -> tuple[int, str]:
+    """Its exit code and what it says, called by a program in an empty folder with these files."""
     with place() as home:
         for name, text in (files or {}).items():
             program = home / name
             program.write_text(text)
             program.chmod(0o755)
         env = environment(home, **{name: value.format(home=home) for name, value in variables.items()})
-        command = [python(), "-m", "vaultloop", "doctor", *arguments]
+        command = [*inside, python(), "-m", "vaultloop", "doctor", *arguments]
         process = start(command, env, home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         said, complaint = process.communicate(timeout=50)
         assert complaint == b""
         return process.returncode, said.decode()
 
 
+def doctor(*arguments: str, files: dict[str, str] | None = None, **variables: str) -> tuple[int, str]:
+    return called(arguments, files, variables)
+
+
 def report(*arguments: str, files: dict[str, str] | None = None, **variables: str) -> tuple[int, Any]:
-    code, said = doctor(*arguments, "--json", files=files, **variables)
+    code, said = called([*arguments, "--json"], files, variables)
     return code, json.loads(said)
 
 
@@ -45,6 +56,14 @@ def test_a_machine_with_every_layer_fences_all_classes() -> None:
     assert [layer["layer"] for layer in told["layers"]] == [layer.value for layer in Layer]
     assert all(layer["found"] for layer in told["layers"] if layer["required"])
     assert told["settings_problem"] == ""
+
+
+@pytest.mark.skipif(this_machine() is not X86_64, reason="the container's profile is compiled for x86_64")
+@pytest.mark.parametrize("abi", ["2", "4", "6"])
+def test_an_ordinary_container_on_an_older_kernel_fences_all_classes(abi: str) -> None:
+    container = (python(), "-m", "support.container_profile")
+    code, said = called(["--json"], None, {"VAULTLOOP_LANDLOCK_ABI": abi}, container)
+    assert (code, json.loads(said)["cell_problem"]) == (0, "")
 
 
 def test_without_landlock_every_class_is_refused_with_errno_and_remedy() -> None:
@@ -90,6 +109,20 @@ def test_people_read_what_is_missing_and_how_to_get_it() -> None:
     assert "found    connect guard" in said
 
 
+def test_a_program_is_started_in_a_cell_to_see_that_the_layers_work_together() -> None:
+    code, told = report(files={"true": "#!/bin/sh\necho no room >&2\nexit 3\n"}, PATH="{home}")
+    assert code == 1
+    assert "ended with 3" in told["cell_problem"]
+    assert "no room" in told["cell_problem"]
+    assert report()[1]["cell_problem"] == ""
+
+
+def test_a_program_that_cannot_be_started_is_told_too() -> None:
+    code, said = doctor(PATH="{home}", COLUMNS="400")
+    assert code == 1
+    assert "that should run in a cell did not: true cannot be started" in said
+
+
 def programs(told: Any) -> dict[str, tuple[bool, str]]:
     return {each["name"]: (each["found"], each["detail"]) for each in told["programs"]}
 
@@ -104,7 +137,11 @@ def test_a_missing_agent_program_is_told_with_how_to_install_it() -> None:
 
 @pytest.mark.parametrize(
     ("says", "found", "detail"),
-    [("2.1.330 (Claude Code)", True, "version 2.1.330"), ("1.0.3", False, "is not version"), ("", False, "")],
+    [
+        ("2.1.330 (Claude Code)", True, "version 2.1.330"),
+        ("1.0.3", False, "or newer is needed"),
+        ("", False, ""),
+    ],
     ids=["the tested version", "too old", "says nothing"],
 )
 def test_the_agent_program_is_asked_for_its_version(says: str, found: bool, detail: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 from support.gateway_at import BODY, gateway_at, terms
 from support.messages_api import Says, messages_api
 from support.run import asynchronous
-from vaultloop.gateway.face import LARGEST_BODY, LARGEST_HEAD, Times
+from vaultloop.gateway.face import LARGEST_BODY, Times
+from vaultloop.gateway.head import LARGEST_HEAD
 from vaultloop.gateway.server import MOST_CONNECTIONS
 from vaultloop.model.gateway import Door
 

@@ -59,6 +59,20 @@ async def test_all_that_a_program_printed_before_its_end_is_read(tmp_path: Path)
 
 
 @asynchronous
+async def test_a_slow_reader_loses_nothing_of_what_was_printed_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vaultloop.sandbox.fenced.LAST_WORDS", 0.0)
+    program = "import os; os.write(1, b'x' * 65536); os.write(1, b'y' * 65536); os.write(1, b'z' * 65536)"
+    async with fence() as launcher, launcher.launch(python(program), cell_at(tmp_path)) as child:
+        assert await child.wait() == 0
+        await child.stop()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert b"".join([line async for line in child.lines()]).endswith(b"z" * 65536)
+
+
+@asynchronous
 async def test_a_missing_program_is_named_with_a_cure(tmp_path: Path) -> None:
     async with fence() as launcher:
         with pytest.raises(Stalled, match=r"no-such-program cannot be started.*Install it"):
@@ -206,6 +220,14 @@ for number in range(10_000):
     with open(os.environ['TMPDIR'] + f'/{number}', 'wb') as file:
         file.write(bytes(1 << 20))
 """
+HIDER = """
+import os, time
+for number in range(100):
+    file = os.open(os.environ['TMPDIR'] + '/hidden', os.O_CREAT | os.O_WRONLY)
+    os.unlink(os.environ['TMPDIR'] + '/hidden')
+    os.write(file, bytes(1 << 20))
+time.sleep(1000)
+"""
 MAKER = """
 import os
 for number in range(1_000_000):
@@ -234,9 +256,10 @@ async def breached(folder: Path, program: str) -> list[str]:
         (BOMB, "it had more than 60 processes and threads"),
         (GLUTTON, "it used more than 256 MiB of memory"),
         (SCRIBBLER, "it wrote more than 64 MiB"),
+        (HIDER, "it wrote more than 64 MiB"),
         (MAKER, "it made more than 500 files"),
     ],
-    ids=["fork bomb", "memory", "full scratch folder", "many files"],
+    ids=["fork bomb", "memory", "full scratch folder", "files without a name", "many files"],
 )
 def test_a_program_that_breaches_a_limit_is_ended_alone_and_it_is_said_which(
     who: str, program: str, why: str
@@ -307,10 +330,10 @@ async def test_a_cancelled_start_leaves_nothing(tmp_path: Path) -> None:
 
     async with fence() as launcher:
         await ended(launcher, ["true"], cell_at(tmp_path))
-        for turns in range(0, 40, 3):
+        for turns in range(0, 300, 11):
             task = asyncio.create_task(start(launcher))
             for _ in range(turns):
-                await asyncio.sleep(0.0005)
+                await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()

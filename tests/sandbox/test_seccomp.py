@@ -20,7 +20,7 @@ import pytest
 from support import container_profile
 from support.filter_machine import answer
 from support.unprivileged import drive, place
-from vaultloop.sandbox import notices, seccomp
+from vaultloop.sandbox import arguments, notices, seccomp
 from vaultloop.sandbox.bpf import ALLOW, KILL_PROCESS, LONGEST, NOTIFY, refuse
 from vaultloop.sandbox.kernel import call, no_new_privileges
 from vaultloop.sandbox.seccomp import Rules
@@ -393,7 +393,7 @@ def test_the_program_is_one_that_the_kernel_takes(machine: Machine) -> None:
 
 def test_every_call_that_is_named_is_in_the_table() -> None:
     named = {name for _, names in seccomp.REFUSED for name in names} | set(seccomp.TIMES)
-    assert named | seccomp.CHECKED.keys() <= X86_64.numbers.keys() | AARCH64.numbers.keys()
+    assert named | arguments.CHECKED.keys() <= X86_64.numbers.keys() | AARCH64.numbers.keys()
 
 
 def test_the_numbers_of_x86_64_are_the_kernels() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from vaultloop.model.conversation import Message
 from vaultloop.model.policy import Audience, Policy
-from vaultloop.sessions.commands import Answers, answer, available, command_in
+from vaultloop.sessions.commands import ON_PROPOSALS, Answers, answer, available, command_in
 
 OWNER = Policy("owner", Audience.OWNER)
 GROUP = Policy("family", Audience.GROUP, commands=("/status", "help"))
@@ -57,3 +57,9 @@ def test_an_unknown_command_is_answered_with_the_known_ones() -> None:
 
 def test_a_chat_without_commands_is_told_so() -> None:
     assert said("/status", Policy("p", Audience.PUBLIC)).startswith("There are no commands in this chat.")
+
+
+def test_only_the_owner_has_the_commands_on_proposals() -> None:
+    listed = Policy("family", Audience.GROUP, commands=(*ON_PROPOSALS, "status"))
+    assert available(listed) == ["status"]
+    assert set(available(OWNER)) > ON_PROPOSALS

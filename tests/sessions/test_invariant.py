@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pygit2
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from support.governed import HANA, NOW, Governed, cron, reminder, scope, vault
@@ -230,8 +230,15 @@ def _is_protected(path: str, before: Mapping[str, str], templates: tuple[str, ..
     return is_protected(path, tuple(t for t in templates if t == "Templates" or t in named))
 
 
+MINE = [("write", "agent/crons/new.md", cron("family"))]
+
+
 @settings(max_examples=70, deadline=None)
 @given(MODES, DEEDS, HUMAN)
+@example("allow", MINE, {"agent/scopes/family.md": scope("deny")})
+@example("allow", MINE, {"agent/scopes/family.md": None})
+@example("allow", MINE, {"agent/crons/more/new.md": cron("owner")})
+@example("propose", [("write", "Forms/Daily.md", "x")], {".obsidian/templates.json": '{"folder": "Forms"}'})
 def test_protected_paths_are_the_humans_after_every_merge(
     signer: Signer, mode: str, deeds: list[tuple[str, str, str]], human: dict[str, str | None]
 ) -> None:
@@ -246,6 +253,8 @@ def test_protected_paths_are_the_humans_after_every_merge(
 
 @settings(max_examples=30, deadline=None)
 @given(MODES, DEEDS, HUMAN)
+@example("allow", MINE, {"agent/scopes/family.md": scope("deny")})
+@example("allow", MINE, {"agent/crons/new.md": cron("owner")})
 def test_so_they_are_in_a_folder_where_humans_save_at_the_same_time(
     signer: Signer, mode: str, deeds: list[tuple[str, str, str]], human: dict[str, str | None]
 ) -> None:

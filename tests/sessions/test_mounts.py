@@ -1,7 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from support.desk import OWNER, Desk, cron_turn
+from support.run import asynchronous
+from vaultloop.model.conversation import Limits, Outcome
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions.mounts import granted, told
@@ -80,3 +84,34 @@ def test_folders_with_similar_names_are_not_each_other(known: dict[str, Path], t
 def test_a_session_is_told_where_its_mounts_lie() -> None:
     assert told({}) == ""
     assert told({"finance": Path("/srv/finance")}).endswith("\n- finance: /srv/finance")
+
+
+@asynchronous
+async def test_a_cron_has_the_mounts_that_it_names_in_its_cell_and_is_told_of_them(
+    known: dict[str, Path], tmp_path: Path
+) -> None:
+    desk = Desk.at(tmp_path)
+    desk.mounts, desk.guard.policies = known, [replace(OWNER, mounts=("finance", "photos"))]
+    runner, turn = desk.scripted(), replace(cron_turn(), limits=Limits(mounts=("finance",)))
+    async with desk.open() as engine:
+        engine.dispatcher.start(turn)
+        run = await runner.spawned.get()
+        assert run.cell.mounts == {"finance": known["finance"]}
+        assert f"- finance: {known['finance']}" in run.task.instructions
+        assert str(known["photos"]) not in run.task.instructions
+        run.ends()
+        assert (await engine.answered(turn.key)).outcome is Outcome.DONE
+
+
+@asynchronous
+async def test_a_session_whose_mount_shows_the_engines_state_does_not_begin(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    desk.mounts, desk.guard.policies = {"all": tmp_path}, [replace(OWNER, mounts=("all",))]
+    runner = desk.scripted()
+    async with desk.open() as engine:
+        await engine.say("hello")
+        record = await engine.answered("console/owner/1")
+    assert record.outcome is Outcome.FAILED
+    assert "The mount 'all' would show the engine's state" in record.detail
+    assert runner.spawned.empty()
+    assert desk.views() == []

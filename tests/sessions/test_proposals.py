@@ -317,7 +317,7 @@ async def test_one_whose_commit_is_lost_says_so_once(tmp_path: Path) -> None:
         shown = the_one(engine).commit
         with engine.database.transaction() as change:
             change.execute('UPDATE proposals SET "commit" = ?', ("f" * 40,))
-        with pytest.raises(Stalled, match="not in the repository any more"):
+        with pytest.raises(Stalled, match="its commit is not in the repository"):
             await engine.dispatcher.approvals.approve(1, "ffff", "owner (cli)")
         assert the_one(engine).state is ProposalState.STALE
         with pytest.raises(Stalled, match="cannot be taken any more"):
@@ -325,11 +325,25 @@ async def test_one_whose_commit_is_lost_says_so_once(tmp_path: Path) -> None:
 
 
 @asynchronous
+async def test_one_upon_a_history_that_was_rewritten_is_not_merged(tmp_path: Path) -> None:
+    desk, runner = desk_at(tmp_path)
+    async with desk.open() as engine:
+        await changed(engine, runner, {DIGEST: EDITED})
+        repository = engine.sync.repository
+        other = commit(repository, None, {**VAULT, "Inbox.md": "another vault"})
+        await engine.sync.git(repository.move, repository.head, other)
+        with pytest.raises(Stalled, match="history that it was made upon was rewritten"):
+            await engine.dispatcher.approvals.approve(1, the_one(engine).commit, "owner (cli)")
+        assert repository.head == other
+
+
+@asynchronous
 async def test_no_scope_fills_the_owners_desk(tmp_path: Path) -> None:
     desk, runner = desk_at(tmp_path)
     async with desk.open() as engine:
-        for number in range(1, MOST_WAITING + 2):
-            record = await changed(engine, runner, {f"agent/{number}.md": "x"}, number)
+        for number in range(MOST_WAITING):
+            await changed(engine, runner, {f"agent/{number}.md": "x"}, number)
+        record = await changed(engine, runner, {"agent/more.md": "x"}, MOST_WAITING)
         assert len(Proposals(engine.database).open()) == MOST_WAITING
         assert f"{MOST_WAITING} proposals of this scope wait for the owner already" in record.detail
 

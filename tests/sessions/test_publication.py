@@ -59,21 +59,21 @@ def another_folder(view: Path) -> None:
     view.mkdir()
 
 
-def no_manifest(view: Path) -> None:
-    (view.parent / "manifest.json").write_text('{"files": 7}')
+def no_standing(view: Path) -> None:
+    (view.parent / "standing.json").write_text('{"files": 7}')
 
 
-def a_pipe_for_a_manifest(view: Path) -> None:
-    (view.parent / "manifest.json").unlink()
-    os.mkfifo(view.parent / "manifest.json")
+def a_pipe_for_a_standing(view: Path) -> None:
+    (view.parent / "standing.json").unlink()
+    os.mkfifo(view.parent / "standing.json")
 
 
 def another_revision(view: Path) -> None:
-    manifest = view.parent / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"revision": "', '"revision": "f'))
+    standing = view.parent / "standing.json"
+    standing.write_text(standing.read_text().replace('"revision": "', '"revision": "f'))
 
 
-GONE = [removed, all_removed, moved_away, a_link, another_folder, no_manifest, a_pipe_for_a_manifest]
+GONE = [removed, all_removed, moved_away, a_link, another_folder, no_standing, a_pipe_for_a_standing]
 
 
 @pytest.mark.parametrize("left", [*GONE, another_revision], ids=lambda left: left.__name__)

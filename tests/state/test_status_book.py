@@ -6,6 +6,7 @@ import pytest
 from vaultloop.components import KINDS
 from vaultloop.components.cron.kind import CronSpec
 from vaultloop.model.errors import VaultloopError
+from vaultloop.model.policy import Audience
 from vaultloop.model.resource import Ref, Resource, Source
 from vaultloop.model.status import Condition, Confinement, Push, PushState, Status
 from vaultloop.state.database import Database
@@ -103,11 +104,12 @@ def test_what_the_engine_saw_survives_a_restart(tmp_path: Path) -> None:
         book.saw("b" * 40, applied=False)
         book.record_push(push)
         book.record_attention(["Look here."])
-        book.record_sandbox(Confinement.FENCED)
+        book.record_sandbox({Audience.OWNER: Confinement.FENCED, Audience.PUBLIC: None})
     with Database(tmp_path / "db", read_only=True) as database:
         book = StatusBook(database)
         assert (book.revision, book.applied_revision) == ("b" * 40, "a" * 40)
-        assert (book.push, book.attention, book.sandbox) == (push, ("Look here.",), Confinement.FENCED)
+        assert (book.push, book.attention) == (push, ("Look here.",))
+        assert book.sandbox == {"owner": "fenced", "public": "refused"}
 
 
 def test_the_owners_word_is_for_what_is_held_and_for_nothing_else(tmp_path: Path) -> None:

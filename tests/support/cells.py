@@ -70,17 +70,23 @@ async def ended(launcher: FencedLauncher, command: Sequence[str], cell: Cell, sa
         return Ended(await child.wait(), b"".join(lines).decode(), await child.complaint())
 
 
-def run_by(who: str, scenario: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+# How long a scenario may take (seconds), unless it is said; a test has 60.
+PATIENCE = 40.0
+
+
+def run_by(
+    who: str, scenario: Callable[..., Awaitable[Any]], *arguments: Any, patience: float = PATIENCE
+) -> Any:
     """What `scenario(folder, *arguments)`, a function at the top of a module, returns when `who` runs it."""
     if who == "suite" or unprivileged.user().is_me:
         with tempfile.TemporaryDirectory() as folder:
-            return asyncio.run(bounded(scenario(Path(folder), *arguments)))
+            return asyncio.run(bounded(scenario(Path(folder), *arguments), patience))
     return unprivileged.drive(_driven, inspect.getsourcefile(scenario), scenario.__name__, *arguments)
 
 
-async def bounded(scenario: Awaitable[Any]) -> Any:
+async def bounded(scenario: Awaitable[Any], patience: float = PATIENCE) -> Any:
     """What it returns, if that does not take too long."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(patience):
         return await scenario
 
 

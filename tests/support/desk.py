@@ -184,6 +184,7 @@ class Desk:
     confinement: Callable[[Audience], Confinement] = field(default=DirectLauncher().confinement)
     purse: Purse | None = None
     doors: Doors | None = None
+    mounts: dict[str, Path] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -233,6 +234,7 @@ class Desk:
                 confinement=self.confinement,
                 purse=self.purse,
                 doors=self.doors,
+                mounts=self.mounts,
                 clock=self.clock,
                 on_published=self.rung.set,
                 on_owed=lambda: None,

@@ -22,13 +22,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ACCOUNT = "vaultloop-attack"
 
@@ -167,7 +168,8 @@ def _is_open(path: Path) -> bool:
 
 
 def _packages() -> Path:
-    return Path(sysconfig.get_path("purelib"))
+    """Where the packages lie that this process runs with."""
+    return Path(pytest.__file__).parent.parent
 
 
 def _driver(source: str, name: str) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """A vault in a folder with its own git, a bare remote beside it, and one cron: all an engine can have."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import vaultloop
 from support.installation import COMMAND, Engine, Installation, environment
 from support.vault_clone import VaultClone, git
 
@@ -35,6 +37,9 @@ command: sh {_SUPPORT / "patient_agent.sh"} {sys.executable}
 timezone: UTC
 ---
 """
+
+# What the agent's script runs lies outside of the system's folders: the operator has to name it.
+_PROGRAMS = [str(_SUPPORT), sys.prefix, sys.base_prefix, str(Path(vaultloop.__file__).parent.parent)]
 
 
 class Workplace:
@@ -79,9 +84,8 @@ class Workplace:
 
     def use_remote(self, url: str) -> None:
         """Name the remote, by default the bare one at its path, in the settings."""
-        self.installation.config.write_text(
-            f'folder = "vault"\nremote = "{url}"\nstate = "state"\npoll = "1s"\n'
-        )
+        where = f'folder = "vault"\nremote = "{url}"\nstate = "state"\npoll = "1s"\n'
+        self.installation.config.write_text(f"{where}programs = {json.dumps(_PROGRAMS)}\n")
 
     def accept_pushes(self) -> None:
         """Let everybody who reaches the remote over http push."""

@@ -123,6 +123,7 @@ def test_a_session_that_changed_nothing_makes_no_commit(repository: Repository, 
         ("page.html", "agents write notes"),
         ("picture.svg", "agents write notes"),
         ("no-suffix", "agents write notes"),
+        ("GIT~1/config.md", "git cannot hold"),
     ],
 )
 def test_what_an_agent_may_not_write_is_refused_with_the_reason(path: str, reason: str) -> None:

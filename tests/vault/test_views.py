@@ -1,8 +1,10 @@
 import json
 import os
+import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -374,6 +376,26 @@ def test_a_view_that_nobody_looked_through_after_its_session_is_looked_through_b
     assert contents(lease(views, repository, {"b.md": "2"})) == {"a.md": "1", "b.md": "2"}
 
 
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_view_in_which_a_session_made_notes_and_folders_is_mended_and_not_made_anew(
+    views: Views, repository: Repository, *, looked: bool
+) -> None:
+    first = lease(views, repository, {"a.md": "1", "b/c.md": "2"})
+    untouched = (first.folder / "a.md").stat().st_ino
+    for path in ("new/d.md", "new/e/f.md", "b/g/h.md"):
+        (first.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (first.folder / path).write_text("by the session")
+    (first.folder / "b/empty/deep").mkdir(parents=True)
+    if looked:
+        first.changes()
+    views.give_back(first, "owner", fenced=True)
+    second = lease(views, repository, {"new/d.md": "published", "a.md": "1"})
+    assert (second.folder / "a.md").stat().st_ino == untouched
+    assert contents(second) == {"a.md": "1", "b/c.md": "2", "new/d.md": "published"}
+    folders = {str(path.relative_to(second.folder)) for path in second.folder.rglob("*") if path.is_dir()}
+    assert folders == {"b", "new"}
+
+
 def test_after_a_power_cut_a_returned_view_is_looked_through(
     views: Views, repository: Repository, tmp_path: Path
 ) -> None:
@@ -493,3 +515,84 @@ def test_on_demand_a_view_has_the_attachments_that_its_prompt_names_and_loses_th
     assert contents(second) == {"a.md": "1", "c.pdf": "3"}
     assert not (second.folder / "x").exists()
     assert not second.changes()
+
+
+def test_a_move_that_broke_off_half_way_leaves_nothing_that_is_taken_for_a_view(
+    views: Views, repository: Repository, tmp_path: Path
+) -> None:
+    first = lease(views, repository, {"a.md": "1", "b.md": "2"})
+    first.changes()
+    views.give_back(first, "owner", fenced=True)
+    files = repository.files(commit(repository, {"a.md": None, "b.md": "new"}))
+    pieces = 0
+
+    def stops(work: Callable[[], T]) -> T:
+        nonlocal pieces
+        pieces += 1
+        if pieces == 3:
+            raise RuntimeError("the engine stops")
+        return work()
+
+    with pytest.raises(RuntimeError):
+        views.lease(files, EVERYTHING, stops)
+    [home] = (tmp_path / "state/views").iterdir()
+    assert not (home / "vault/a.md").exists()
+    assert views.reopen(home) is None
+    views.sweep([], NOW)
+    assert contents(views.lease(files, EVERYTHING)) == {"b.md": "new"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_view_that_is_moved_again_and_again_is_what_a_new_one_would_be(
+    views: Views, repository: Repository, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    names = ["a.md", "b.md", "c.png", "d", "e"]
+    paths = [f"{outer}/{inner}" for outer in names for inner in names] + names
+    vault: dict[str, str] = {}
+    for step in range(25):
+        edits: dict[str, str | None] = {}
+        for path in chance.sample(paths, 4):
+            edits |= dict.fromkeys(other for other in vault if path == other or _clash(path, other))
+            written = [other for other, text in edits.items() if text is not None]
+            if chance.random() < 0.7 and not any(_clash(path, other) for other in written):
+                edits[path] = f"{step} {path}"
+        vault = {path: text for path, text in (vault | edits).items() if text is not None}
+        policy = replace(
+            EVERYTHING,
+            except_=("b.md",) if chance.random() < 0.3 else (),
+            attachments=chance.choice(["all", "all", "none", "on-demand"]),
+        )
+        asked = chance.choice(paths)
+        files = repository.files(commit(repository, edits))
+        view = views.lease(files, policy, prompt=f"`{asked}`")
+        new = Views(tmp_path / f"other{step}").lease(files, policy, prompt=f"`{asked}`")
+        assert contents(view) == contents(new)
+        assert dict.fromkeys(view.base) == dict.fromkeys(new.base)
+        assert view.changes() == Changes()
+        _work(view.folder, chance)
+        back = views.reopen(view.home)
+        assert back is not None
+        if chance.random() < 0.8:
+            back.changes()
+        views.give_back(back, "owner", fenced=chance.random() < 0.8)
+
+
+def _clash(one: str, other: str) -> bool:
+    return one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+def _work(folder: Path, chance: random.Random) -> None:
+    """What a session might do: write, delete, make folders; now and then a link."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        match chance.randrange(8):
+            case 0:
+                path.write_text("by the session")
+            case 1:
+                path.unlink()
+    for name in chance.sample(["new.md", "f/g/h.md", "d/x.md"], chance.randrange(3)):
+        with suppress(OSError):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("new")
+    if chance.random() < 0.1:
+        (folder / "link").symlink_to("/etc")

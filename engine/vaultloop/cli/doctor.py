@@ -1,9 +1,9 @@
 """`vaultloop doctor`: what this machine can hold sessions in with, and how to mend what is missing."""
 
+import asyncio
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,12 +16,18 @@ from rich.text import Text
 
 from vaultloop.cli import output
 from vaultloop.cli.options import as_json
+from vaultloop.model.cell import Cell, CellLauncher
 from vaultloop.model.errors import Stalled
-from vaultloop.model.policy import Audience
-from vaultloop.runners.claude.program import INSTALL, PATIENCE
-from vaultloop.runners.claude.version import OLDEST, parsed, remark
+from vaultloop.model.policy import Audience, Policy
+from vaultloop.runners.claude.program import ClaudeProgram
+from vaultloop.runners.claude.version import remark
+from vaultloop.sandbox.direct import DirectLauncher
+from vaultloop.sandbox.launcher import FencedLauncher
 from vaultloop.sandbox.probe import LAYERS, MAY_BE_DEGRADED, Finding, Probe, probe
 from vaultloop.settings import InvalidSettings, Settings, load
+
+# How long a program that does nothing may take (seconds); it needs a twentieth of one.
+PATIENCE = 20.0
 
 
 @click.command(name="doctor")
@@ -34,19 +40,13 @@ def command(config: Path | None, *, as_json: bool) -> None:
     settings allow; 1 if one is refused. How to mend what is missing: docs/fence.md.
     """
     settings, problem = _settings(config)
-    found = probe()
-    report = Report(
-        settings_problem=problem,
-        layers=[_layer(finding) for finding in found.findings],
-        landlock_abi=found.abi,
-        classes=[_consequence(found, audience, settings) for audience in Audience],
-        programs=list(_programs(settings)),
-    )
+    report = asyncio.run(_report(settings, problem))
     if as_json:
         output.print_json(asdict(report))
     else:
         _print(report)
-    sys.exit(1 if any(each.confinement == REFUSED for each in report.classes) else 0)
+    refused = any(each.confinement == REFUSED for each in report.classes)
+    sys.exit(1 if refused or report.cell_problem else 0)
 
 
 REFUSED = "refused"
@@ -72,13 +72,55 @@ class Program:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is told; `--json` prints it, so its fields are a contract."""
+    """All that is told; `--json` prints it, so its fields are a contract.
+
+    Attributes:
+        cell_problem: why a program that should run in a cell did not; empty if it did, or all are refused.
+    """
 
     settings_problem: str
     layers: list[dict[str, Any]]
     landlock_abi: int
     classes: list[Class]
+    cell_problem: str
     programs: list[Program]
+
+
+async def _report(settings: Settings, problem: str) -> Report:
+    found = probe()
+    classes = [_consequence(found, audience, settings) for audience in Audience]
+    # The strictest class that runs at all.
+    audience = next(
+        (Audience(each.audience) for each in reversed(classes) if each.confinement != REFUSED), None
+    )
+    async with FencedLauncher(found, settings.degraded, settings.programs) as launcher:
+        return Report(
+            settings_problem=problem,
+            layers=[_layer(finding) for finding in found.findings],
+            landlock_abi=found.abi,
+            classes=classes,
+            cell_problem=await _cell_problem(launcher, audience) if audience else "",
+            programs=[await _claude(settings, launcher, audience), *_others()],
+        )
+
+
+async def _cell_problem(launcher: FencedLauncher, audience: Audience) -> str:
+    """Start a program that does nothing, as a session's is started."""
+    with tempfile.TemporaryDirectory(prefix="vaultloop-doctor-") as folder:
+        given = {"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "TMPDIR": folder}
+        empty = Path(folder)
+        try:
+            async with launcher.launch(
+                ["true"], Cell(empty, empty, empty, given, Policy("", audience))
+            ) as child:
+                await child.write(b"", last=True)
+                async with asyncio.timeout(PATIENCE):
+                    code = await child.wait()
+                return "" if code == 0 else f"`true` ended with {code}. {await child.complaint()}".strip()
+        except Stalled as error:
+            return str(error)
+        except TimeoutError:
+            return f"`true` did not end within {PATIENCE:.0f} seconds."
 
 
 def _settings(config: Path | None) -> tuple[Settings, str]:
@@ -117,40 +159,19 @@ def _consequence(found: Probe, audience: Audience, settings: Settings) -> Class:
     return Class(audience, confinement, f"lacks {missing}, as the settings allow" if missing else "")
 
 
-def _programs(settings: Settings) -> Iterator[Program]:
-    yield _claude(settings)
-    yield _on_path("ssh-keygen", "Install the OpenSSH client: the engine signs its commits with it.")
-    yield _on_path("git", "The engine needs none; your own clone of the vault does.")
-
-
-def _claude(settings: Settings) -> Program:
-    path = shutil.which(settings.claude)
-    if path is None:
-        cure = f"{INSTALL}, or write `runner: command` in the defaults note."
-        return Program("claude", found=False, detail=f"Looked for `{settings.claude}`. {cure}")
-    version = parsed(_said(path, "--version"))
-    if version is None or version < OLDEST:
-        return Program("claude", found=False, detail=f"{path} is not version {OLDEST} or newer. {INSTALL}.")
+async def _claude(settings: Settings, launcher: CellLauncher, audience: Audience | None) -> Program:
+    """The agent program, asked in a cell for its version; outside of one only where no class may run."""
+    program = ClaudeProgram(settings.claude, launcher if audience else DirectLauncher())
+    try:
+        path, version = await program.proven(os.environ, audience or Audience.OWNER)
+    except Stalled as error:
+        return Program("claude", found=False, detail=str(error))
     return Program("claude", found=True, detail=f"{path}, {remark(version) or f'version {version}'}")
 
 
-def _said(*command: str) -> str:
-    """What a program says, with none of the engine's own environment but the search path."""
-    environment = {"PATH": os.environ.get("PATH", os.defpath)}
-    with tempfile.TemporaryDirectory(prefix="vaultloop-doctor-") as home:
-        try:
-            ended = subprocess.run(
-                command,
-                env={**environment, "HOME": home, "TMPDIR": home},
-                cwd=home,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=PATIENCE,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-        return ended.stdout.decode(errors="replace")
+def _others() -> Iterator[Program]:
+    yield _on_path("ssh-keygen", "Install the OpenSSH client: the engine signs its commits with it.")
+    yield _on_path("git", "The engine needs none; your own clone of the vault does.")
 
 
 def _on_path(name: str, remedy: str) -> Program:
@@ -170,6 +191,8 @@ def _print(report: Report) -> None:
     for each in report.classes:
         reason = f" ({each.reason})" if each.reason else ""
         say(Text.assemble(f"  {each.audience:<8}", (each.confinement, styles[each.confinement]), reason))
+    if report.cell_problem:
+        say(Text(f"\nBut a program that should run in a cell did not: {report.cell_problem}", "red"))
     say(Text("\nPrograms:\n"))
     for program in report.programs:
         sign = ("found    ", "green") if program.found else ("missing  ", "yellow")

@@ -36,7 +36,8 @@ from vaultloop.gateway import face, passage
 from vaultloop.gateway.account import Account
 from vaultloop.gateway.booking import Books
 from vaultloop.gateway.budgets import Budgets
-from vaultloop.gateway.face import Exchange, Head
+from vaultloop.gateway.face import Exchange
+from vaultloop.gateway.head import Head
 from vaultloop.gateway.keys import Keys, NoKeys
 from vaultloop.gateway.model_api import ModelApi
 from vaultloop.gateway.refusal import Refusal

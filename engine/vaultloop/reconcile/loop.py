@@ -172,7 +172,9 @@ class Reconciler:
             desired = planner.desire(snapshot, self._book.last_good(), self._kinds)
             notes = await self._vault.git(lambda: notes_in(self._vault.repository.files(head)))
             known = Known(notes, self._owners)
-            return planner.plan(desired, self._observe(), snapshot, self._kinds, known)
+            observed = self._observe()
+            # Not here: counting notes takes its time, and messages are taken meanwhile.
+            return await asyncio.to_thread(planner.plan, desired, observed, snapshot, self._kinds, known)
 
     async def confirm(self, revision: str) -> str:
         """Let the deletes of a held revision happen; its whole id.

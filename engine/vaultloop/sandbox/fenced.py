@@ -23,6 +23,9 @@ from vaultloop.sandbox.supervisor import END
 # that its runner gives it to end by itself, somebody who cancels waits for less than a second.
 PATIENCE = Patience(interrupt=0.2, terminate=0.15)
 
+# How long the rest of a session may take to end after its program (seconds), before nobody listens any more.
+CLEARING = 5.0
+
 # The exit status of a program whose supervisor was killed: nobody knows a better one.
 _KILLED = -int(signal.SIGKILL)
 
@@ -72,6 +75,8 @@ class FencedChild:
         self._started: asyncio.Future[int] = loop.create_future()
         self._exited: asyncio.Future[int] = loop.create_future()
         self._gone = asyncio.Event()
+        # Whether nothing is left that could hold the other ends of the pipes.
+        self._is_empty = False
         self._breach = ""
         self._complaint = Complaint(pipes.stderr, request.command[0])
         self._following = asyncio.create_task(self._follow(reader), name=f"cell of {request.command[0]}")
@@ -150,6 +155,7 @@ class FencedChild:
             case "exit" if not self._exited.done():
                 self._exited.set_result(int(rest))
             case "gone":
+                self._is_empty = True
                 self._gone.set()
 
     async def _end_without_supervisor(self) -> None:
@@ -166,10 +172,14 @@ class FencedChild:
         self._gone.set()
 
     async def _end(self) -> None:
+        """Close the pipes of a session that is over, if somebody may still hold their other ends."""
         await self.wait()
-        # Time for the loop to take what is still in the pipes; a pipe that closes by itself needs none.
-        await asyncio.sleep(LAST_WORDS)
-        self._pipes.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLEARING):
+                await self._gone.wait()
+        if not self._is_empty:
+            await asyncio.sleep(LAST_WORDS)
+            self._pipes.close()
 
 
 def _failure(request: Request, step: str, number: int, detail: str) -> Stalled:

@@ -5,8 +5,10 @@ Runs in small forked processes: the standard library only, and little of it.
 
 import os
 import resource
+import stat
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vaultloop.sandbox import tree
@@ -164,7 +166,7 @@ class Watch:
         size, files = counted([self._view, *self._own], most + base_files)
         if files - base_files > most:
             return f"The session was ended: it made more than {most} files."
-        if size - base_bytes > self._limits.growth:
+        if size + nameless(tree.descendants(os.getpid())) - base_bytes > self._limits.growth:
             return f"The session was ended: it wrote more than {said(self._limits.growth)}."
         return ""
 
@@ -182,6 +184,27 @@ def counted(folders: Sequence[str], most: int | None = None) -> tuple[int, int]:
             if most is not None and files > most:
                 return size, files
     return size, files
+
+
+def nameless(pids: Sequence[int]) -> int:
+    """Bytes on the disk in files that these processes hold open and that no folder names any more."""
+    held: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        for state in _opened(pid):
+            if stat.S_ISREG(state.st_mode) and state.st_nlink == 0:
+                held[state.st_dev, state.st_ino] = state.st_blocks * _BLOCK
+    return sum(held.values())
+
+
+def _opened(pid: int) -> list[os.stat_result]:
+    found: list[os.stat_result] = []
+    try:
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - pathlib costs memory
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.stat(f"/proc/{pid}/fd/{descriptor}"))  # noqa: PTH116 - likewise
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass  # it has just ended, or hides itself
+    return found
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

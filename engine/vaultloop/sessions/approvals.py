@@ -50,10 +50,9 @@ class Approvals:
         """
         proposal = self._open(number)
         self._check_shown(proposal, commit)
-        sync = self._sync
-        if not await sync.git(sync.repository.has, proposal.commit):
-            self._settle(proposal, ProposalState.STALE, "its commit is lost")
-            raise Stalled(f"The commit of proposal {number} is not in the repository any more.", cure="")
+        if why := await self._sync.git(self._lost, proposal):
+            self._settle(proposal, ProposalState.STALE, why)
+            raise Stalled(f"Proposal {number} cannot be taken any more: {why}.", cure="")
         integrated = await self._merged(proposal, by)
         if integrated.parked:
             paths = ", ".join(integrated.parked)
@@ -77,6 +76,17 @@ class Approvals:
         self._settle(proposal, ProposalState.DENIED, by)
         log.info("proposal %d is denied by %s", number, by)
         return f"Proposal {number} is denied; nothing of it is in the vault."
+
+    def _lost(self, proposal: Proposal) -> str:
+        """Why its commit is no change of this vault any more; empty if it is one."""
+        repository, draft = self._sync.repository, proposal.draft
+        if not repository.has(draft.commit):
+            return "its commit is not in the repository"
+        head = repository.head
+        if head is None or not repository.is_ancestor(draft.base, head):
+            # Merging it would bring back more than what was shown.
+            return "the history that it was made upon was rewritten"
+        return ""
 
     async def _merged(self, proposal: Proposal, by: str) -> Integrated:
         message = (

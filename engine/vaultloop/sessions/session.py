@@ -53,7 +53,7 @@ class Session:
         self._stop: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         # It knows of a tool that was used even if that could not be written down.
         self._attempt: Attempt | None = None
-        self._log = SessionLog.of(turn_id, logging.getLogger(__name__))
+        self._log = SessionLog.of(turn_id, logging.getLogger(__name__), self._record.confinement)
 
     def stop(self, outcome: Outcome) -> None:
         """End it with `outcome` unless its agent has answered already."""

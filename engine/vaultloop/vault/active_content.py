@@ -22,6 +22,10 @@ LONGEST = 1_000_000
 MOST = 500
 LONGEST_FRONTMATTER = 50_000
 
+# Bytes of all that one session wrote: some seconds at the worst. Who asks for more of it stops there, and
+# takes the rest for active.
+MOST_TEXT = 2_000_000
+
 REMOTE_IMAGE = "a remote image"
 HTML = "html that loads or runs something"
 CSS = "a style that loads something"

@@ -174,6 +174,9 @@ class Branch:
         Raises:
             Retry: git is at work in the folder.
         """
+        if gate is not closed:
+            # What a human has saved by now counts, committed or not.
+            self.take_edits(None)
         obstacle = self._bring(commit, message, gate)
         if obstacle.conflicts:
             self.repository.keep(f"parked/{commit}", commit)

@@ -5,6 +5,7 @@ reason. Blobs and trees are written straight into the object database: no checko
 A commit moves no branch; bringing it onto the branch is the work of `sync`.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +31,9 @@ WRITABLE_TYPES = frozenset({".md"}) | ATTACHMENTS
 
 # So many deletions are held back if they are also more than half of what the session saw.
 MANY = 10
+
+# Short names that Windows gives to `.git`; git refuses them everywhere.
+_GITS_OWN = re.compile(r"git~\d+[ .]*", re.IGNORECASE)
 
 # What one session may publish: a history keeps it for ever.
 MOST_FILES = 1000
@@ -146,6 +150,8 @@ def refusal(path: str, policy: Policy, protected: Protected | None = None) -> st
         return GOVERNS
     if not policy.writes(path):
         return f"the scope {policy.scope} does not grant writing it"
+    if any(map(_GITS_OWN.fullmatch, path.split("/"))):
+        return "git cannot hold a name like that"
     if PurePosixPath(path).suffix.lower() not in WRITABLE_TYPES:
         return "agents write notes (.md) and common attachments only"
     return ""

@@ -236,7 +236,8 @@ def _moved(home: Path, move: _Move, files: Revised, in_git: InGit) -> View:
         _take_out(folder, path)
     for path in reversed(move.folders):
         *parents, name = path.split("/")
-        with folder_below(folder, parents) as inside:
+        # It is gone already if only files were in it that were taken out.
+        with suppress(FileNotFoundError), folder_below(folder, parents) as inside:
             os.rmdir(name, dir_fd=inside)
     put_in: dict[str, tuple[Entry, Look]] = {}
     for batch in _batches(move.put_in, files, in_git):

@@ -109,7 +109,10 @@ def main() -> None:
         tell(case=name, seconds=round(time.monotonic() - begun, 3), **found)
     tell(case="the-end", outcome="works", what="")
     if targets.extra.get("stay"):
-        signal.pause()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        while True:
+            signal.pause()
 
 
 if __name__ == "__main__":

@@ -481,3 +481,33 @@ def leave_a_stopped_orphan(targets: Targets) -> str:
 
     _orphaned(targets, stop)
     return "left one"
+
+
+@case(ORPHANS, alone=True, outside=True)
+def refuse_to_end(targets: Targets) -> str:
+    """Ignore every request to end, in the program and in what it started, once its time is up."""
+
+    def ignore() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+    _orphaned(targets, ignore)
+    return "stays"
+
+
+@case(PROCESSES, open_otherwise=False)
+def look_into_the_gateway(targets: Targets) -> str:
+    """Read the memory, the environment or the descriptors of the gateway, which holds the keys."""
+    gateway = targets.extra["gateway_pid"]
+    for name in ("mem", "environ", "maps"):
+        with contextlib.suppress(OSError):
+            os.close(os.open(f"/proc/{gateway}/{name}", os.O_RDONLY))
+            return f"opened its {name}"
+    return f"{len(os.listdir(f'/proc/{gateway}/fd'))} descriptors"
+
+
+@case(PROCESSES, open_otherwise=False)
+def trace_the_gateway(targets: Targets) -> str:
+    """Attach to the gateway as a debugger."""
+    call("ptrace", 0x4206, int(targets.extra["gateway_pid"]), 0, 0)
+    return "attached"

@@ -25,6 +25,11 @@ def answer(**fields: Any) -> dict[str, Any]:
         ),
         ({"api_error_status": 401, "result": "Invalid API key · Fix it"}, "Set ANTHROPIC_API_KEY", False),
         ({"api_error_status": 402, "result": "API Error: 402 pay"}, "Add credit", False),
+        (
+            {"api_error_status": 402, "result": "API Error: 402 Spent 1 of 1 (budget-usd-per-day)."},
+            "^The agent used up a budget .* Raise that budget",
+            False,
+        ),
         ({"api_error_status": 403, "result": "API Error: 403 no"}, r"\(403: no\).*right to use", False),
         ({"api_error_status": 404, "result": "Run --model to"}, "no model `m`.*Correct `model`", False),
         ({"api_error_status": 413, "terminal_reason": "image_error"}, "too large.*Ask for less", False),

@@ -1,6 +1,7 @@
 """What a changed scope allows more (`+`) or less (`-`), in sentences for its owner."""
 
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import Any, Protocol
 
 from vaultloop.model.fields import duration_text
@@ -107,9 +108,14 @@ def _counts(field: str, before: Policy | None, after: Policy | None, notes: Coll
             return False
         return policy.writes(note) if field == "can_write" else policy.reads(note)
 
-    def count(pattern: str, *, gained: bool) -> str:
+    @cache
+    def differing(*, gained: bool) -> list[str]:
+        # Once for all patterns of a field: a vault has many notes.
         less, more = (before, after) if gained else (after, before)
-        number = sum(matches(pattern, note) and may(more, note) and not may(less, note) for note in notes)
+        return [note for note in notes if may(more, note) and not may(less, note)]
+
+    def count(pattern: str, *, gained: bool) -> str:
+        number = sum(matches(pattern, note) for note in differing(gained=gained))
         return f" ({number} note)" if number == 1 else f" ({number} notes)"
 
     return count

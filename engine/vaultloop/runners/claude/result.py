@@ -49,8 +49,8 @@ _BY_STATUS: Mapping[int, Trouble] = {
         False,
     ),
     403: Trouble(
-        "The engine's key may not do this (403{said}). Give its account the right to use this model, or name "
-        "another `model` in the scope or the defaults note.",
+        "The agent may not do this (403{said}). If it is the engine's key that may not, give its account the "
+        "right to use this model, or name another `model` in the scope or the defaults note.",
         False,
     ),
     404: Trouble(
@@ -93,6 +93,10 @@ _BUDGET = Trouble(
     "once.",
     False,
 )
+# Said by the gateway; which one it was, and when it begins anew, is told before this.
+_SPENT = Trouble(
+    "The agent used up a budget before it had an answer. Raise that budget, or ask for less at once.", False
+)
 _TOO_MUCH = Trouble(f"What the agent read became too much for the model. {_LESS}", False)
 _STOPPED = Trouble("The agent was interrupted before it had an answer. Ask again.", True)
 _NO_CONVERSATION = Trouble(
@@ -121,6 +125,7 @@ _BY_NAME: Mapping[str, Trouble] = {
 _CONNECTION = re.compile(r"connection|econn|enotfound|eai_again|timed out|timeout|network|certificate")
 _GARBLED = re.compile(r"malformed|empty response|could not parse|unexpected end of json")
 _CREDIT = re.compile(r"credit balance|billing")
+_OWN_BUDGET = "budget-usd-per-"
 
 
 def understood(
@@ -169,6 +174,8 @@ def _cause(answer: Mapping[str, Any], status: object, said: str) -> Trouble:
 
 
 def _of_status(status: int, said: str) -> Trouble:
+    if status == 402 and _OWN_BUDGET in said:
+        return _SPENT
     if status == 400 and _CREDIT.search(said):
         return _BY_STATUS[402]
     if status not in _BY_STATUS and status >= 500:
