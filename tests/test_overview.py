@@ -17,6 +17,7 @@ from vaultloop.model.policy import Audience
 from vaultloop.model.resource import Ref
 from vaultloop.model.status import Condition, Confinement, Push, PushState, Status
 from vaultloop.state.database import Database
+from vaultloop.state.proposals import Draft, Proposals, ProposalState
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.status_book import LastGood, StatusBook
 from vaultloop.state.turns import Turns
@@ -250,8 +251,12 @@ def test_sessions_are_listed_newest_first_and_shown_with_what_was_asked_and_said
     assert (oldest["outcome"], oldest["detail"], oldest["trigger"]) == ("failed", "It broke.", "cron digest")
     assert overview.sessions(database, limit=1) == [newest]
 
+    Proposals(database).sort_out("session-a", [("CLAUDE.md", "only a human may")])
+    draft = Draft("session-a", "owner", "c0ffee", "ba5e", ("agent/x.md",))
+    Proposals(database).add(draft, ProposalState.OPEN, NOW)
     shown = overview.session(database, "session-a")
-    assert shown == {**oldest, "prompt": "Gather.", "reply": ""}
+    more = {"refused": ["CLAUDE.md: only a human may"], "proposals": ["1 (open)"]}
+    assert shown == {**oldest, **more, "prompt": "Gather.", "reply": ""}
     assert overview.session(database, "session-c") is None
 
 

@@ -177,3 +177,20 @@ def test_a_secret_is_bound_to_hosts_and_commands_and_to_nothing_else(tmp_path: P
     with pytest.raises(InvalidSettings, match="secrets") as caught:
         load(config=config, environment={})
     assert "hunter2" not in str(caught.value)
+
+
+def test_tables_may_come_from_the_environment(tmp_path: Path) -> None:
+    environment = {
+        "VAULTLOOP_FOLDER": "v",
+        "VAULTLOOP_PROGRAMS": "/opt/a:/opt/b",
+        "VAULTLOOP_MOUNTS": "finance=/srv/finance, tax=/srv/tax",
+        "VAULTLOOP_SECRETS": '{"TOKEN": {"hosts": ["api.example.org"]}}',
+    }
+    settings = load(environment=environment)
+    assert settings.programs == (Path("/opt/a"), Path("/opt/b"))
+    assert settings.mounts == {"finance": Path("/srv/finance"), "tax": Path("/srv/tax")}
+    assert settings.secrets["TOKEN"].hosts == ("api.example.org",)
+    for name, text in (("MOUNTS", "/srv/finance"), ("SECRETS", "hunter2")):
+        with pytest.raises(InvalidSettings, match=f"VAULTLOOP_{name}: ") as caught:
+            load(environment={**environment, f"VAULTLOOP_{name}": text})
+        assert "hunter2" not in str(caught.value)

@@ -5,6 +5,7 @@ Each setting has a key in `vaultloop.toml`, an environment variable (`poll` is `
 over file. A wrong one is refused at start, with where it came from and what was expected.
 """
 
+import json
 import os
 import re
 import shlex
@@ -214,6 +215,36 @@ class Settings(BaseModel):
         if set(value) - {Audience.OWNER, Audience.CRON}:
             raise ValueError("only owner and cron; sessions of groups and of the public never run degraded")
         return value
+
+    @field_validator("programs", mode="before")
+    @classmethod
+    def _folders(cls, value: object) -> object:
+        """In the environment they are separated as in PATH."""
+        if isinstance(value, str):
+            return tuple(Path(part).expanduser().absolute() for part in value.split(os.pathsep) if part)
+        return value
+
+    @field_validator("mounts", mode="before")
+    @classmethod
+    def _named_folders(cls, value: object) -> object:
+        """In the environment: `name=/path`, separated by commas."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(name.strip() and path.strip() for name, _, path in pairs):
+            raise ValueError("a name and a folder each, such as finance=/srv/finance,tax=/srv/tax")
+        return {name.strip(): Path(path.strip()).expanduser().absolute() for name, _, path in pairs}
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _bindings(cls, value: object) -> object:
+        """In the environment: the same table as JSON."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('JSON, such as {"TOKEN": {"hosts": ["api.example.org"]}}') from None
 
     @property
     def oauth_token(self) -> str | None:

@@ -7,6 +7,7 @@ operator's home, servers on this machine, a gateway, and another session that is
 import asyncio
 import json
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -176,7 +177,7 @@ class Grounds:
     # What listens on this machine.
 
     async def _serve(self) -> None:
-        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGIO):
             asyncio.get_running_loop().add_signal_handler(number, self._note, number)
 
         async def secret(_: rpc.Peer, __: dict[str, Any]) -> str:
@@ -359,7 +360,7 @@ class Grounds:
                 token=door.token,
                 extra=extra,
             )
-            before, asked = self.signals.copy(), len(self._api.requests)
+            before, asked, size = self.signals.copy(), len(self._api.requests), _largest()
             async with self._launched(
                 self._small if small else self._launcher, cell, told, cases, mark
             ) as child:
@@ -376,6 +377,7 @@ class Grounds:
                     session.overdue = True
             session.left = sorted(_marked(mark))
             session.signals = self.signals - before
+            session.grown = _largest() - size
             session.asked = [
                 f"{request.headers} {request.everything}" for request in self._api.requests[asked:]
             ]
@@ -390,6 +392,11 @@ class Grounds:
         """The number of a door at another address of this machine."""
         server = await asyncio.start_server(self._greeting, "127.0.0.2", port)
         stack.callback(server.close)
+
+
+def _largest() -> int:
+    """The most memory that this process ever had (MiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _marked(mark: str) -> Iterable[int]:

@@ -17,6 +17,7 @@ import pytest
 
 from support.run import asynchronous
 from vaultloop.aio.clock import Clock, SystemClock, VirtualClock
+from vaultloop.aio.process import Patience
 from vaultloop.gateway import client
 from vaultloop.gateway.client import Gateway
 from vaultloop.gateway.keys import Keys, NoKeys
@@ -229,6 +230,7 @@ async def test_a_gateway_that_stops_answering_is_given_up_for_now(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "BILL_PATIENCE", 0.2)
+    monkeypatch.setattr(client, "PATIENCE", Patience(0.1, 0.1))
     async with engine.gateway() as gateway:
         async with gateway.opened(GRANT) as opened:
             monkeypatch.setattr(client, "START_PATIENCE", 0.2)

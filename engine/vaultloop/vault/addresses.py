@@ -9,9 +9,11 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 # Characters. Longer texts are not parsed (that takes a second per 400,000): there an image leads to every
 # address in its paragraph.
@@ -128,7 +130,7 @@ def _parsed(text: str) -> Iterator[Target]:
             yield from _of(token, start)
 
 
-def _of(token: Token, start: int) -> Iterator[Target]:
+def _of(token: "Token", start: int) -> Iterator[Target]:
     if token.type == "image":
         yield Target(_address(str(token.attrs.get("src", ""))), start, image=True)
         for inner in token.children or ():
@@ -147,7 +149,9 @@ def _guessed(text: str) -> Iterator[Target]:
 
 
 @cache
-def _parser() -> MarkdownIt:
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - few sessions need it; every start would pay for it
+
     parser = MarkdownIt("commonmark")
     # By default what has the schemes that are looked for here is taken for plain text.
     parser.validateLink = lambda url: True  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ import ctypes
 import os
 
 from .calls import call, child, prctl
-from .catalogue import Targets, case
+from .catalogue import Stopped, Targets, case
 
 KERNEL = "kernel"
 NEWUSER, NEWNS, NEWNET, NEWPID = 0x10000000, 0x00020000, 0x40000000, 0x20000000
@@ -149,3 +149,11 @@ def gain_rights_by_exec(targets: Targets) -> str:
     """Take back the promise that no program gives it new rights (PR_SET_NO_NEW_PRIVS)."""
     prctl(38, 0)
     return "took it back"
+
+
+@case(KERNEL)
+def keep_the_rights_of_programs(targets: Targets) -> str:
+    """Start a program that has more rights than itself (setuid)."""
+    if prctl(39):
+        raise Stopped("no program gives it rights")
+    return "such programs give it theirs"

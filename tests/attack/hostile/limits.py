@@ -194,3 +194,15 @@ def fill_the_disk_with_names(targets: Targets) -> str:
     for number in range(10_000_000):
         os.close(os.open(f"{targets.scratch}/{number}", os.O_CREAT | os.O_WRONLY, 0o600))
     return "filled it"
+
+
+@case(LIMITS, open_otherwise=False, alone=True, outside=True, harmful=True)
+def talk_without_end(targets: Targets) -> str:
+    """Write 200 MB into the one line that the engine waits for."""
+    block = b"x" * MIB
+    for _ in range(200):
+        left = memoryview(block)
+        while left:
+            left = left[os.write(1, left) :]
+    os.write(1, b"\n")
+    return "wrote it"

@@ -6,6 +6,7 @@ import fcntl
 import os
 import resource
 import signal
+import socket
 import struct
 import sys
 import time
@@ -330,6 +331,18 @@ def signal_by_a_pipe(targets: Targets) -> str:
     os.write(writing, b"x")
     time.sleep(0.05)
     return "wrote into it"
+
+
+@case(SIGNALS, outside=True)
+def signal_by_a_socket(targets: Targets) -> str:
+    """Make the engine the owner of a socket (FIOSETOWN), so that an answer on it sends the engine SIGIO."""
+    with socket.create_connection(("127.0.0.1", targets.door_port), 2) as connection:
+        fcntl.ioctl(connection, 0x8901, struct.pack("i", targets.engine))
+        flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+        fcntl.fcntl(connection, fcntl.F_SETFL, flags | os.O_ASYNC)
+        connection.sendall(b"nonsense\r\n\r\n")
+        time.sleep(0.2)
+    return "got an answer"
 
 
 @case(SIGNALS)

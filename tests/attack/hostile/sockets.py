@@ -349,3 +349,18 @@ def type_into_a_terminal(targets: Targets) -> str:
             fcntl.ioctl(terminal, 0x5412, b"x")
             return f"typed into {path}"
     raise OSError(13, "no terminal")
+
+
+@case(SOCKETS)
+def open_fast_by_sendmmsg(targets: Targets) -> str:
+    """Connect with the first data (TCP fast open, sendmmsg)."""
+    library = ctypes.CDLL(None, use_errno=True)
+    address = ctypes.create_string_buffer(_address(targets.control_port), 16)
+    data = ctypes.create_string_buffer(b"x", 1)
+    part = ctypes.create_string_buffer(struct.pack("@PN", ctypes.addressof(data), 1))
+    head = struct.pack("@PIPNPNi", ctypes.addressof(address), 16, ctypes.addressof(part), 1, 0, 0, 0)
+    message = ctypes.create_string_buffer(head, 64)
+    with socket.socket() as connection:
+        if library.sendmmsg(connection.fileno(), message, 1, MSG_FASTOPEN) < 0:
+            raise OSError(ctypes.get_errno(), "sendmmsg")
+        return _greeted(targets, connection)
