@@ -1,5 +1,6 @@
 """What a session waits for before it begins, and a reply before it is sent, in a vault of 10,000 notes."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -37,18 +38,25 @@ def milliseconds(work: Callable[[], object]) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
+def is_busy() -> bool:
+    """Whether more programs want to run than there are processors: then a time says little."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
 def test_a_clean_view_is_brought_forward_by_ten_files_in_30_ms(warm: WarmView, tmp_path: Path) -> None:
-    pairs = []
+    walls, processor, plainly = [], [], []
     for _ in range(RUNS + WARM_UP):
-        files = warm.changed(CHANGED)
-        ours = milliseconds(lambda files=files: warm.lease(files))  # type: ignore[misc]
-        pairs.append((ours, milliseconds(lambda: write(tmp_path, warm.contents))))
+        files, begun = warm.changed(CHANGED), time.process_time()
+        walls.append(milliseconds(lambda files=files: warm.lease(files)))  # type: ignore[misc]
+        processor.append((time.process_time() - begun) * 1000)
+        plainly.append(milliseconds(lambda: write(tmp_path, warm.contents)))
         for path, data in warm.contents:
             assert (warm.view.folder / path).read_bytes() == data
-    took, reference = (median(times) for times in zip(*pairs[WARM_UP:], strict=True))
-    figures = f"{took:.1f} ms; writing the same files plainly: {reference:.1f} ms"
+    took, worked, reference = (median(times[WARM_UP:]) for times in (walls, processor, plainly))
+    figures = f"{took:.1f} ms ({worked:.1f} of the processor); writing the same files: {reference:.1f} ms"
     sys.stdout.write(f"a view of {NOTES:,} notes forward by {CHANGED}: {figures}\n")
-    assert took <= FORWARD, figures
+    assert worked <= FORWARD, figures
+    assert took <= FORWARD or is_busy(), figures
 
 
 def test_looking_through_a_view_takes_little_longer_than_a_plain_stat_walk(warm: WarmView) -> None:

@@ -40,6 +40,7 @@ def found(profile: str, scope: str) -> Findings:
     return findings
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(("profile", "scope"), CAMPAIGNS)
 def test_nothing_escapes(profile: str, scope: str) -> None:
     findings = found(profile, scope)
@@ -58,6 +59,7 @@ def test_nothing_escapes(profile: str, scope: str) -> None:
     assert ("set-times-outside" in remains) == (scope in ("owner", "cron"))
 
 
+@pytest.mark.acceptance
 def test_without_the_fence_the_same_attacks_succeed() -> None:
     findings = found(UNFENCED.name, "group")
     assert findings.failed == ()
@@ -85,6 +87,7 @@ def test_there_are_as_many_cases_as_promised() -> None:
     assert CASES.keys() >= NAMED
 
 
+@pytest.mark.acceptance
 def test_the_table_ends_with_what_it_comes_to() -> None:
     findings = found(UNFENCED.name, "group")
     *rows, last = table.lines([findings])

@@ -24,7 +24,7 @@ from vaultloop.aio.supervise import background, to_the_end
 from vaultloop.gateway.keys import Keys
 from vaultloop.gateway.terms import Terms
 from vaultloop.model.errors import Retry, Stalled
-from vaultloop.model.gateway import Bill, Door, Grant, OpenDoor
+from vaultloop.model.gateway import BILL_PATIENCE, Bill, Door, Grant, OpenDoor
 from vaultloop.state.ledger import charged
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ START_PATIENCE = 20.0
 # How often its socket is tried meanwhile (seconds).
 _KNOCK = 0.05
 
-# How long it may take to write a bill (seconds), for which it waits for streams that are still being read.
-BILL_PATIENCE = 60.0
+# How long an answer may take beyond what the gateway itself waits for (seconds).
+_ANSWER_PATIENCE = 5.0
 
 # How long it may take to take leave of one that did not answer (seconds).
 _PARTING = 0.5
@@ -211,6 +211,7 @@ class _Opened:
         self._ledger = ledger
         self._door: Door | None = None
         self._answers = False
+        self._rest = BILL_PATIENCE
 
     @property
     def door(self) -> Door:
@@ -222,19 +223,21 @@ class _Opened:
         self._door = Door(said["host"], said["port"], said["token"])
         self._answers = True
 
-    async def bill(self) -> Bill:
+    async def bill(self, patience: float = BILL_PATIENCE) -> Bill:
         """The gateway's bill; the ledger's, with a mark, where the gateway is gone."""
+        # Its word is the last: closing the door has nothing more to wait for.
+        self._rest = 0.0
         try:
-            async with asyncio.timeout(BILL_PATIENCE):
-                return Bill(**await self._peer.call("bill", session=self._session))
+            async with asyncio.timeout(patience + _ANSWER_PATIENCE):
+                return Bill(**await self._peer.call("bill", session=self._session, patience=patience))
         except (ConnectionError, TimeoutError, RpcError):
             self._answers = False
             return await self._as_written_down()
 
     async def close(self) -> None:
         with suppress(ConnectionError, TimeoutError, RpcError):
-            async with asyncio.timeout(BILL_PATIENCE if self._answers else _PARTING):
-                await self._peer.call("close", session=self._session)
+            async with asyncio.timeout(self._rest + _ANSWER_PATIENCE if self._answers else _PARTING):
+                await self._peer.call("close", session=self._session, patience=self._rest)
 
     async def _as_written_down(self) -> Bill:
         try:

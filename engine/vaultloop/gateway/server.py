@@ -193,14 +193,14 @@ class _Hall:
         return door
 
     async def _bill(self, peer: Peer, params: JsonObject) -> Any:
-        return await self._written(self._account(str(params.get("session"))))
+        return await self._written(self._account(str(params.get("session"))), _patience(params))
 
     async def _close(self, peer: Peer, params: JsonObject) -> Any:
         session = str(params.get("session"))
         async with self._turn:
             if session in self._doors:
                 await self._shut(session)
-        return await self._written(self._account(session))
+        return await self._written(self._account(session), _patience(params))
 
     async def _keys(self, peer: Peer, params: JsonObject) -> None:
         try:
@@ -215,9 +215,9 @@ class _Hall:
             return self._closed[session]
         raise RpcError(REFUSED, f"No door was opened for session {session}.")
 
-    async def _written(self, account: Account) -> JsonObject:
+    async def _written(self, account: Account, patience: float) -> JsonObject:
         """The bill, once the streams under way are over or took too long."""
-        await account.settled(BILL_PATIENCE)
+        await account.settled(patience)
         bill: Bill = self._ledger.bill(account.terms.session, after=account.after)
         return asdict(replace(bill, refused=account.refused))
 
@@ -244,6 +244,12 @@ class _Hall:
         _, left = await asyncio.wait(under_way, timeout=patience)
         for task in left:
             task.cancel()
+
+
+def _patience(params: JsonObject) -> float:
+    """How long the caller lets a bill wait (seconds)."""
+    said = params.get("patience", BILL_PATIENCE)
+    return min(max(float(said), 0.0), BILL_PATIENCE) if isinstance(said, int | float) else BILL_PATIENCE
 
 
 def _tell(account: Account, refusal: Refusal) -> None:

@@ -10,6 +10,10 @@ from vaultloop.model.conversation import Trigger
 from vaultloop.model.policy import Policy
 
 
+# How long a bill waits for streams that are being read to their end (seconds).
+BILL_PATIENCE = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """The one address that a session reaches, and the token by which the gateway knows it there.
@@ -98,8 +102,11 @@ class OpenDoor(Protocol):
 
     @property
     def door(self) -> Door: ...
-    async def bill(self) -> Bill:
-        """What went through it so far; waits for streams that are being read to their end."""
+    async def bill(self, patience: float = BILL_PATIENCE) -> Bill:
+        """What went through it so far; waits `patience` seconds for streams that are read to their end.
+
+        What is not over by then is in it as an estimate.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from vaultloop.aio.supervise import to_the_end
 from vaultloop.model.cell import Cell, Result, Run, Runner, Task, Transcript
 from vaultloop.model.conversation import Limits, Outcome, Turn
 from vaultloop.model.errors import Retry, Stalled
-from vaultloop.model.gateway import Allowance, Grant, OpenDoor
+from vaultloop.model.gateway import BILL_PATIENCE, Allowance, Grant, OpenDoor
 from vaultloop.model.policy import Policy
 from vaultloop.sessions import transcript
 from vaultloop.sessions.services import Services, SessionLog
@@ -130,15 +130,17 @@ class Attempt:
         turn = brief.turn
         grant = Grant(turn.id, brief.policy, turn.trigger, models, brief.allowance)
         async with doors.opened(grant) as opened:
-            self._metered = True
+            self._metered, hurried = True, True
             try:
                 yield replace(cell, door=opened.door)
+                hurried = self._stop.done()
             finally:
-                # Also of a run that was killed: the gateway has read its streams to their end.
-                await to_the_end(self._charge(opened, models))
+                # Also of a run that was killed. Somebody who cancels does not wait for the rest of an answer:
+                # then the bill is an estimate, and the ledger gets the truth.
+                await to_the_end(self._charge(opened, models, LAST_FIGURES if hurried else BILL_PATIENCE))
 
-    async def _charge(self, opened: OpenDoor, models: Sequence[str]) -> None:
-        bill = await opened.bill()
+    async def _charge(self, opened: OpenDoor, models: Sequence[str], patience: float) -> None:
+        bill = await opened.bill(patience)
         self.refused = bill.refused
         self._services.turns.account(self._brief.turn.id, model=next(iter(models), ""), cost_usd=bill.usd)
 
