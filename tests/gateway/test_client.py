@@ -122,7 +122,9 @@ async def test_a_session_gets_a_door_and_a_bill_and_the_door_is_closed(engine: E
         assert await opened.bill() == Bill(0.25, 2, {"input_tokens": 3})
     _, asked, billed, closed = engine.heard
     assert asked == {"open": {"terms": json.loads(json.dumps(Terms.of(GRANT).to_json()))}}
-    assert (billed, closed) == ({"bill": {"session": "s1"}}, {"close": {"session": "s1"}})
+    # The bill has waited for what was under way: closing has nothing more to wait for.
+    assert billed == {"bill": {"session": "s1", "patience": 10.0}}
+    assert closed == {"close": {"session": "s1", "patience": 0.0}}
 
 
 @asynchronous

@@ -12,7 +12,7 @@ from support.desk import FAMILY, NOW, OWNER, Desk, OpenDesk, Scopes, ScriptedRun
 from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.conversation import AgentDefaults, Outcome
-from vaultloop.model.gateway import Bill, Door, Grant, OpenDoor
+from vaultloop.model.gateway import BILL_PATIENCE, Bill, Door, Grant, OpenDoor
 from vaultloop.state.ledger import FILE_NAME, NANO, Entry, Ledger, Usage
 from vaultloop.state.purse import LedgerPurse
 from vaultloop.state.turns import TurnRecord, TurnState
@@ -184,7 +184,7 @@ class RefusingDoors:
     def door(self) -> Door:
         return Door("127.0.0.1", 1, "token")
 
-    async def bill(self) -> Bill:
+    async def bill(self, patience: float = BILL_PATIENCE) -> Bill:
         return Bill(refused="The budget is used up.")
 
 
