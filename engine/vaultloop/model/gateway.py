@@ -9,7 +9,6 @@ from typing import Protocol
 from vaultloop.model.conversation import Trigger
 from vaultloop.model.policy import Policy
 
-
 # How long a bill waits for streams that are being read to their end (seconds).
 BILL_PATIENCE = 10.0
 
