@@ -233,7 +233,7 @@ class _Reasons:
         if not is_note(path) and policy.attachments == "none":
             return False, "It is no note, and attachments are left out.", self._lines("attachments")
         if not is_note(path) and policy.attachments == "on-demand":
-            return True, "It is there once the session asks for it.", (*granted, *self._lines("attachments"))
+            return True, "It is there if what the session is asked names it.", (*granted, *self._lines("attachments"))
         return True, "", granted
 
     def _writing(self, path: str) -> _Finding:

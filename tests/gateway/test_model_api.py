@@ -198,23 +198,15 @@ async def test_features_that_are_not_listed_are_refused(tmp_path: Path, beta: st
     assert api.requests == []
 
 
-@pytest.mark.parametrize(
-    ("ability", "tool", "past"),
-    [
-        ("web-search", SEARCH, {"type": "web_search_tool_result", "tool_use_id": "t", "content": []}),
-        ("web-fetch", FETCH, {"type": "web_fetch_tool_result", "tool_use_id": "t", "content": {}}),
-    ],
-)
 @asynchronous
-async def test_an_ability_opens_its_server_tool_and_no_other(
-    tmp_path: Path, ability: str, tool: dict[str, Any], past: dict[str, Any]
-) -> None:
-    use = {"type": "server_tool_use", "id": "t", "name": tool["name"], "input": {}}
+async def test_an_ability_opens_its_server_tool_and_no_other(tmp_path: Path) -> None:
+    past = {"type": "web_search_tool_result", "tool_use_id": "t", "content": []}
+    use = {"type": "server_tool_use", "id": "t", "name": SEARCH["name"], "input": {}}
     with messages_api() as api:
         async with gateway_at(tmp_path, api.url) as gateway:
-            door = await gateway.open(terms(abilities=(ability,)))
-            allowed = await gateway.ask(door, tools=[tool], messages=says(use, past, role="assistant"))
-            other = await gateway.ask(door, tools=[FETCH if tool is SEARCH else SEARCH])
+            door = await gateway.open(terms(abilities=("web-search",)))
+            allowed = await gateway.ask(door, tools=[SEARCH], messages=says(use, past, role="assistant"))
+            other = await gateway.ask(door, tools=[FETCH])
             foreign = {**use, "name": "code_execution"}
             renamed = await gateway.ask(door, messages=says(foreign, role="assistant"))
     assert (allowed.status, other.status, renamed.status) == (200, 403, 403)
@@ -222,13 +214,19 @@ async def test_an_ability_opens_its_server_tool_and_no_other(
 
 
 @asynchronous
-async def test_only_web_fetch_lets_the_vendor_fetch_a_picture(tmp_path: Path) -> None:
+async def test_no_ability_lets_the_vendor_fetch_what_the_hosts_of_a_scope_do_not_bind(
+    tmp_path: Path,
+) -> None:
     with messages_api() as api:
         async with gateway_at(tmp_path, api.url) as gateway:
-            search = await gateway.open(terms("s1", abilities=("web-search",)))
-            fetch = await gateway.open(terms("s2", abilities=("web-fetch",)))
-            answers = [await gateway.ask(door, messages=says(PICTURE)) for door in (search, fetch)]
-    assert [answer.status for answer in answers] == [403, 200]
+            given = terms(abilities=("web-search", "web-fetch"), hosts=("example.org",))
+            door = await gateway.open(given)
+            answers = [
+                await gateway.ask(door, messages=says(PICTURE)),
+                await gateway.ask(door, tools=[FETCH]),
+            ]
+    assert [answer.status for answer in answers] == [403, 403]
+    assert api.requests == []
 
 
 @asynchronous

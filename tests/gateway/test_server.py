@@ -22,7 +22,8 @@ from vaultloop.aio.rpc import RpcError
 from vaultloop.aio.supervise import background
 from vaultloop.gateway.account import Account
 from vaultloop.gateway.keys import Keys
-from vaultloop.gateway.server import SOCKET, name_of_process
+from vaultloop.gateway.server import name_of_process
+from vaultloop.model.gateway import SOCKET
 from vaultloop.state.ledger import FILE_NAME, Entry, Ledger, Usage
 
 

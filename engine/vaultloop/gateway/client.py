@@ -24,12 +24,10 @@ from vaultloop.aio.supervise import background, to_the_end
 from vaultloop.gateway.keys import Keys
 from vaultloop.gateway.terms import Terms
 from vaultloop.model.errors import Retry, Stalled
-from vaultloop.model.gateway import BILL_PATIENCE, Bill, Door, Grant, OpenDoor
+from vaultloop.model.gateway import BILL_PATIENCE, SOCKET, Bill, Door, Grant, OpenDoor
 from vaultloop.state.ledger import charged
 
 log = logging.getLogger(__name__)
-
-SOCKET = "gateway.sock"
 
 # How long a door may take (seconds), the start of the process included, which needs three on a busy machine.
 START_PATIENCE = 20.0

@@ -24,11 +24,9 @@ from vaultloop.gateway.client_hello import NoClientHello
 from vaultloop.gateway.hosts import Unacceptable
 from vaultloop.gateway.resolver import Address, Resolve, is_public, resolve
 from vaultloop.gateway.terms import Terms
+from vaultloop.model.gateway import USER
 
 log = logging.getLogger(__name__)
-
-# The user that a session is at its door; the password is the door's token.
-USER = "session"
 
 # An alert as TLS clients understand it: fatal, unrecognized_name (RFC 8446, 6).
 _ALERT = bytes.fromhex("15 03 03 00 02 02 70")

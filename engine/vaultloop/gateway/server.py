@@ -44,12 +44,11 @@ from vaultloop.gateway.refusal import Refusal
 from vaultloop.gateway.terms import Terms
 from vaultloop.gateway.tunnel import Tunnel
 from vaultloop.gateway.upstreams import Upstream
-from vaultloop.model.gateway import Bill
+from vaultloop.model.gateway import SOCKET, Bill
 from vaultloop.state.ledger import FILE_NAME, Ledger
 
 log = logging.getLogger(__name__)
 
-SOCKET = "gateway.sock"
 HOST = "127.0.0.1"
 
 # Open connections of one session, tunnels included.

@@ -329,16 +329,6 @@ def reading(state: Path) -> Iterator[Ledger | None]:
         yield ledger
 
 
-def spent_usd(state: Path, period: Period, at: datetime, timezone: str, scope: str | None = None) -> float:
-    """US dollars of the day or month that `at` falls into, of one scope or of all.
-
-    Raises:
-        Stalled: the ledger cannot be read.
-    """
-    with reading(state) as ledger:
-        return ledger.spent(period, at, timezone, scope) / NANO if ledger else 0.0
-
-
 def charged(state: Path, session: str, since: datetime) -> Bill:
     """What a session was charged since an instant, by the ledger alone: for when its gateway is gone.
 

@@ -57,7 +57,7 @@ class ScopeSpec(Spec):
     trusts: Annotated[Names, Reference("scope", needed=False)] = ()
     """Scopes of people you trust less, whose writing may be read here all the same: links to their notes."""
     attachments: Literal["all", "none", "on-demand"] = "all"
-    """Which files that are no notes it sees of what it may read: all, none, or those it asks for."""
+    """Which files that are no notes it sees of what it may read: all, none, or those that a question names."""
     mounts: Mounts = ()
     """Folders outside the vault, by the names that the operator's settings give them."""
     abilities: Many[Ability] = ()
@@ -167,6 +167,7 @@ class ScopeSpec(Spec):
         yield from self._people()
         yield from self._chat_ids()
         yield from self._files()
+        yield from self._hosts()
         yield from self._telegram()
         yield from self._commands()
 
@@ -181,6 +182,14 @@ class ScopeSpec(Spec):
         else:
             add = f'can-write: "{folder}"'
             yield Finding("files-to", "nowhere-to-write", message, add=add, severity=Severity.WARNING)
+
+    def _hosts(self) -> Iterable[Finding]:
+        if "web-fetch" not in self.abilities or self.hosts:
+            return
+        message = "No host is named here, so `web-fetch` can fetch nothing."
+        cure = "Name the hosts that it may fetch from in a line `hosts`, such as `hosts: example.org`."
+        item = self.abilities.index("web-fetch")
+        yield Finding("abilities", "nothing-granted", message, cure, item=item, severity=Severity.WARNING)
 
     def _telegram(self) -> Iterable[Finding]:
         warning = Severity.WARNING
