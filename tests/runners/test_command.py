@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.cells import fence
 from support.run import asynchronous
 from vaultloop.model.cell import Cell, Result, Task
 from vaultloop.model.errors import Stalled
@@ -89,7 +90,7 @@ async def test_vaultloop_as_a_command_is_this_very_program(cell: Cell) -> None:
 
 def test_a_command_line_is_split_like_a_shell_would() -> None:
     assert arguments("my-agent --note 'two words'") == ["my-agent", "--note", "two words"]
-    assert arguments("vaultloop practice") == [sys.executable, "-m", "vaultloop", "practice"]
+    assert arguments("vaultloop practice") == [sys.executable, "-P", "-m", "vaultloop", "practice"]
 
 
 @pytest.mark.parametrize("command", ["", "agent 'unclosed"])
@@ -115,3 +116,56 @@ async def test_bytes_that_are_no_text_are_replaced_in_the_reply_and_the_complain
     for text in (reply.text, complaint.text):
         assert re.search("a\ufffd+b", text)
         assert "\0" not in text.encode().decode()
+
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+OUT_OF_REACH = "No session can read `{}`, which `command` needs. Write `programs = [{}]` in vaultloop.toml."
+
+
+@asynchronous
+async def test_a_script_out_of_reach_is_told_before_a_run_and_with_its_failure(
+    cell: Cell, tmp_path: Path
+) -> None:
+    script = tmp_path / "tools" / "agent.sh"
+    script.parent.mkdir()
+    script.write_text("echo hello\n")
+    told = OUT_OF_REACH.format(script, f'"{script.parent}"')
+    async with fence() as launcher:
+        runner = CommandRunner(launcher, f"sh {script}")
+        assert await runner.shortcomings(ENVIRONMENT) == [told]
+        async with runner.spawn(TASK, cell) as run:
+            assert [use async for use in run.events()] == []
+            assert (await run.result()).text.endswith(told)
+
+
+@asynchronous
+async def test_a_script_in_a_folder_of_programs_runs_and_lacks_nothing(cell: Cell, tmp_path: Path) -> None:
+    script = tmp_path / "tools" / "agent.sh"
+    script.parent.mkdir()
+    script.write_text("echo hello\n")
+    async with fence(programs=[script.parent]) as launcher:
+        runner = CommandRunner(launcher, f"sh {script}")
+        assert await runner.shortcomings(ENVIRONMENT) == []
+        async with runner.spawn(TASK, cell) as run:
+            assert [use async for use in run.events()] == []
+            assert await run.result() == Result(ok=True, text="hello")
+
+
+@asynchronous
+async def test_without_a_fence_everything_is_within_reach(tmp_path: Path) -> None:
+    (tmp_path / "agent.sh").write_text("echo hello\n")
+    assert await CommandRunner(DirectLauncher(), f"sh {tmp_path}/agent.sh").shortcomings(ENVIRONMENT) == []
+    async with fence() as launcher:
+        assert await CommandRunner(launcher, "vaultloop practice").shortcomings(ENVIRONMENT) == []
+
+
+@asynchronous
+async def test_what_lies_in_the_view_never_takes_the_place_of_the_practice_agent(cell: Cell) -> None:
+    for name in ("vaultloop.py", "sitecustomize.py", "json.py", "click.py"):
+        (cell.view / name).write_text("print('planted')\nraise SystemExit\n")
+    runner = CommandRunner(DirectLauncher(), "vaultloop practice")
+    task = replace(TASK, prompt="what is open?")
+    async with runner.spawn(task, cell) as run:
+        assert [use async for use in run.events()] == []
+        result = await run.result()
+    assert (result.ok, "planted" in result.text) == (True, False)

@@ -58,7 +58,7 @@ Ledger = Callable[[Path, str, datetime], Bill]
 
 def command(state: Path) -> list[str]:
     """The command line of the gateway process for the engine on `state`."""
-    return [sys.executable, "-m", "vaultloop", "gateway", "--state", str(state)]
+    return [sys.executable, "-P", "-m", "vaultloop", "gateway", "--state", str(state)]
 
 
 def environment(engine: Mapping[str, str] = os.environ) -> dict[str, str]:

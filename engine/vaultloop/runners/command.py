@@ -4,14 +4,16 @@ import asyncio
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from vaultloop.model.cell import Cell, CellLauncher, Child, Result, Run, Task, ToolUse
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Policy
-from vaultloop.runners import proxy
+from vaultloop.runners import needs, proxy
 
 # A reply is for people; what is longer is cut rather than kept in memory.
 LONGEST_REPLY = 256 * 1024
@@ -47,7 +49,7 @@ class CommandRunner:
         async with self._launcher.launch(arguments(self._command), told) as child:
             sending = asyncio.create_task(child.write(_question(task), last=True), name="prompt")
             try:
-                yield CommandRun(child, self._command)
+                yield CommandRun(child, self._command, partial(self._out_of_reach, cell.environment))
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
@@ -59,12 +61,22 @@ class CommandRunner:
         except Stalled as error:
             return [str(error)]
         # With a path that is not absolute, it is looked for in the view, which is not there yet.
-        is_there = "/" in program and not program.startswith("/")
-        if is_there or shutil.which(program, path=environment.get("PATH")):
+        if "/" in program and not program.startswith("/"):
             return []
+        if shutil.which(program, path=environment.get("PATH")):
+            return self._out_of_reach(environment)
         return [
             f"The program `{program}` of the defaults note was not found. Install it, or correct `command`."
         ]
+
+    def _out_of_reach(self, environment: Mapping[str, str]) -> list[str]:
+        """What the program needs and may not read in a cell, with the cure: a sentence each."""
+        name, *words = arguments(self._command)
+        if (found := shutil.which(name, path=environment.get("PATH"))) is None:
+            return []
+        program = Path(found)
+        told = ((path, self._launcher.remedy(program, path)) for path in needs.of(program, words))
+        return [f"No session can read `{path}`, which `command` needs. {cure}" for path, cure in told if cure]
 
 
 def arguments(command: str) -> Sequence[str]:
@@ -91,7 +103,8 @@ def arguments(command: str) -> Sequence[str]:
             cure="Write `command: vaultloop practice` in the defaults note, or another program.",
         )
     if words[0] == "vaultloop":
-        return [sys.executable, "-m", "vaultloop", *words[1:]]
+        # -P: it starts in a view, and a `vaultloop.py` that somebody wrote there is not this program.
+        return [sys.executable, "-P", "-m", "vaultloop", *words[1:]]
     return words
 
 
@@ -115,8 +128,12 @@ def _with_instructions(task: Task, cell: Cell) -> Cell:
 class CommandRun:
     """One run of a program."""
 
-    def __init__(self, child: Child, command: str) -> None:
+    def __init__(
+        self, child: Child, command: str, out_of_reach: Callable[[], Sequence[str]] = lambda: ()
+    ) -> None:
+        """`out_of_reach` says what the program may not read, though it needs it."""
         self._child = child
+        self._out_of_reach = out_of_reach
         self._command = command
         self._reply = bytearray()
 
@@ -139,7 +156,7 @@ class CommandRun:
             return Result(ok=True, text=_writable(self._reply[:LONGEST_REPLY]).strip())
         complaint = _writable((await self._child.complaint()).encode(errors="replace"))
         text = f"`{self._command}` ended with status {status}."
-        return Result(ok=False, text=f"{text} {complaint}".strip())
+        return Result(ok=False, text=" ".join((text, complaint, *self._out_of_reach())).strip())
 
     async def interrupt(self) -> None:
         """A plain program has no ear for this: it hears the signals that follow."""

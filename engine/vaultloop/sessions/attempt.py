@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,8 @@ class Attempt:
             # Before the start: once it runs, nobody can tell any more what it did.
             self._note_that_it_acted()
         try:
-            with _cell(self._services, self._brief) as cell:
-                async with self._through_door(cell) as equipped:
-                    return await self._run_in(equipped, resume)
+            async with _cell(self._services, self._brief) as cell, self._through_door(cell) as equipped:
+                return await self._run_in(equipped, resume)
         except Stalled as error:
             # The program, its key or its settings: only a human makes the next try better.
             return Result(ok=False, text=str(error), retryable=False)
@@ -208,8 +207,8 @@ def within(policy: Policy, limits: Limits, spent_usd: float = 0.0) -> Policy:
     return replace(policy, stop_after=min(times), budget_usd_per_run=left)
 
 
-@contextmanager
-def _cell(services: Services, brief: Brief) -> Iterator[Cell]:
+@asynccontextmanager
+async def _cell(services: Services, brief: Brief) -> AsyncIterator[Cell]:
     """A home and a scratch folder that nothing else ever uses, and next to nothing of our environment."""
     place: Path = services.cells / secrets.token_urlsafe(18)
     home, scratch = place / "home", place / "tmp"
@@ -220,4 +219,9 @@ def _cell(services: Services, brief: Brief) -> Iterator[Cell]:
     try:
         yield Cell(brief.view.folder, home, scratch, environment, brief.policy, mounts=brief.mounts)
     finally:
-        clear_away(place)
+        # In a thread: a session may leave a hundred thousand files, and others wait for the loop.
+        await to_the_end(_cleared(place))
+
+
+async def _cleared(place: Path) -> None:
+    await asyncio.to_thread(clear_away, place)

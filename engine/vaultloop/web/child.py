@@ -34,7 +34,7 @@ def require_extra() -> None:
 def command(state: Path, address: Address) -> list[str]:
     """The command line of a web process for the engine on `state`."""
     listen = ["--listen", str(address)]
-    return [sys.executable, "-m", "vaultloop", "web", "--state", str(state), *listen]
+    return [sys.executable, "-P", "-m", "vaultloop", "web", "--state", str(state), *listen]
 
 
 def environment(engine: Mapping[str, str] = os.environ) -> dict[str, str]:
