@@ -398,7 +398,7 @@ async def rule_offline(settings: Settings, number: int, commit: str | None) -> s
             await sync.look()
             approvals = Approvals(Proposals(database), sync, SystemClock(), lambda: None)
             if commit is None:
-                return approvals.deny(number, BY_CLI)
+                return await approvals.deny(number, BY_CLI)
             said = await approvals.approve(number, commit, BY_CLI)
             await sync.push()
             return said

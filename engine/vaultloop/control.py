@@ -99,7 +99,7 @@ class Control:
         return {"message": await approvals.approve(_number(params, "proposal"), commit, BY_CLI)}
 
     async def _deny(self, _: Peer, params: JsonObject) -> Any:
-        return {"message": self._dispatcher.approvals.deny(_number(params, "proposal"), BY_CLI)}
+        return {"message": await self._dispatcher.approvals.deny(_number(params, "proposal"), BY_CLI)}
 
     async def _listen(self, peer: Peer, params: JsonObject) -> Any:
         """Show the replies of one chat at this terminal until it goes away."""

@@ -25,11 +25,11 @@ from vaultloop.gateway import upstreams
 from vaultloop.gateway.egress import Egress, Streams
 from vaultloop.gateway.keys import Keys
 from vaultloop.gateway.resolver import Address
-from vaultloop.gateway.server import SOCKET, serve
+from vaultloop.gateway.server import serve
 from vaultloop.gateway.terms import Terms
 from vaultloop.model.cell import Cell
 from vaultloop.model.conversation import Trigger
-from vaultloop.model.gateway import Bill, Door, Grant
+from vaultloop.model.gateway import SOCKET, Bill, Door, Grant
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.runners.claude.flags import Credential
 from vaultloop.runners.claude.runner import ClaudeRunner

@@ -8,7 +8,7 @@ import pytest
 import vaultloop
 from support.cells import WHO, cell_at, ended, fence, python, run_by
 from vaultloop.model.errors import Stalled
-from vaultloop.sandbox.grants import program_of, ruleset
+from vaultloop.sandbox.grants import program_of, reaches, remedy, ruleset
 
 SHELL = Path("/bin/sh")
 
@@ -40,8 +40,31 @@ def test_a_program_outside_of_the_systems_folders_is_granted_alone(tmp_path: Pat
 
 def test_this_python_is_granted_with_its_libraries_and_our_package(tmp_path: Path) -> None:
     execute = [Path(path) for path in ruleset(Path(sys.executable), cell_at(tmp_path), ()).execute]
-    for needed in (sys.prefix, sys.base_prefix, str(Path(vaultloop.__file__).parent)):
-        assert any(Path(needed).is_relative_to(granted) for granted in execute)
+    needed = [
+        Path(vaultloop.__file__).parent,
+        *(Path(prefix) / "lib" for prefix in (sys.prefix, sys.base_prefix)),
+    ]
+    for folder in needed:
+        assert any(folder.is_relative_to(granted) for granted in execute)
+
+
+def test_what_lies_beside_a_virtual_environment_in_its_own_folder_is_not_granted(tmp_path: Path) -> None:
+    execute = [Path(path) for path in ruleset(Path(sys.executable), cell_at(tmp_path), ()).execute]
+    beside = Path(sys.prefix) / "vaultloop.toml"
+    assert not any(beside.is_relative_to(granted) for granted in execute)
+
+
+@pytest.mark.parametrize("kind", ["programs", "mounts", "command"])
+def test_what_lies_in_the_vault_or_the_state_directory_is_neither_run_nor_shown(
+    tmp_path: Path, kind: str
+) -> None:
+    private = tmp_path / "private"
+    (private / "tools").mkdir(parents=True)
+    place = private / "tools"
+    cell = replace(cell_at(tmp_path), mounts={"tools": place} if kind == "mounts" else {})
+    program = place / "agent.sh" if kind == "command" else SHELL
+    with pytest.raises(Stalled, match=r"tools.* lies in .*private.*Keep programs and mounts outside"):
+        ruleset(program, cell, [place] if kind == "programs" else [], [private])
 
 
 @pytest.mark.parametrize("kind", ["programs", "mounts"])
@@ -67,6 +90,34 @@ def test_a_granted_folder_that_is_a_link_to_the_vault_is_refused_too(tmp_path: P
 def test_a_granted_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(Stalled, match=r"nowhere is not there.*`programs` or `mounts`"):
         ruleset(SHELL, cell_at(tmp_path), [tmp_path / "nowhere"])
+
+
+def test_out_of_reach_is_what_lies_outside_of_the_systems_and_the_operators_folders(tmp_path: Path) -> None:
+    script, tools = tmp_path / "tools" / "agent.py", tmp_path / "tools"
+    for known in ("/usr/bin/env", "/etc/passwd", "/dev/null"):
+        assert reaches(SHELL, Path(known), ())
+    assert not reaches(SHELL, script, ())
+    assert reaches(script, script, ())
+    assert reaches(SHELL, script, [tools])
+    tools.mkdir()
+    (tmp_path / "link").symlink_to(tools)
+    assert reaches(SHELL, tmp_path / "link" / "agent.py", [tools])
+    assert reaches(Path(sys.executable), Path(sys.prefix) / "lib", ())
+    assert not reaches(SHELL, Path("/etc/shadow"), ())
+
+
+def test_the_remedy_for_a_file_out_of_reach_is_a_line_that_keeps_what_was_named(tmp_path: Path) -> None:
+    script, more = tmp_path / "tools" / "agent.py", Path("/opt/more")
+    line = f'`programs = ["/opt/more", "{script.parent}"]`'
+    assert remedy(script, [more], ()) == f"Write {line} in vaultloop.toml."
+
+
+def test_the_remedy_never_names_a_folder_in_which_people_keep_other_things(tmp_path: Path) -> None:
+    vault = tmp_path / "all" / "vault"
+    for folder in (Path("/srv"), Path("/home/hana"), Path.home(), vault.parent, vault):
+        told = remedy(folder / "agent.py", (), [vault])
+        assert f'"{folder}"' not in told
+        assert "move it into a folder of its own" in told
 
 
 @pytest.mark.parametrize("place", ["view", "home", "tmp"])

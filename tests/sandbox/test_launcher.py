@@ -431,3 +431,28 @@ async def test_long_arguments_and_odd_names_reach_the_program(tmp_path: Path) ->
     async with fence() as launcher:
         result = await ended(launcher, python(program, "x" * 120_000, odd), cell)
     assert result.output == f"{[120_000, ascii(odd), ascii(odd)]}\n"
+
+
+# Each prints `refused` once it got what the fence's page says.
+UNUSUAL = (
+    "touch a && ! chmod 600 a",
+    "export GIT_CONFIG_NOSYSTEM=1; ! git init --quiet new",
+    "printf '#!/bin/sh\n' > c.sh && ! ./c.sh && sh c.sh",
+    "cp /bin/true d && ! ./d",
+    'cp /bin/true "$HOME/e" && ! "$HOME/e"',
+    'cp /bin/true "$TMPDIR/f" && ! "$TMPDIR/f"',
+)
+
+
+async def refused_in(folder: Path) -> list[str]:
+    async with fence() as launcher:
+        outcomes = [
+            (await ended(launcher, ["sh", "-c", f"umask 022; {command} && echo refused"], cell_at(folder)))
+            for command in UNUSUAL
+        ]
+    return ["refused" if outcome.output.endswith("refused\n") else outcome.complaint for outcome in outcomes]
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_what_sets_modes_fails_and_what_a_session_wrote_is_not_run(who: str) -> None:
+    assert run_by(who, refused_in) == ["refused"] * len(UNUSUAL)

@@ -117,7 +117,9 @@ async def test_an_agent_sees_the_files_of_its_scope_and_next_to_nothing_of_the_e
         record = await engine.answered(KEY)
     files, environment = record.reply.splitlines()
     assert files == "['Garden.md']"
-    assert environment == str(sorted(["HOME", "LANG", "PATH", "TMPDIR", "TZ", "VAULTLOOP_INSTRUCTIONS"]))
+    assert environment == str(
+        sorted(["GIT_CONFIG_NOSYSTEM", "HOME", "LANG", "PATH", "TMPDIR", "TZ", "VAULTLOOP_INSTRUCTIONS"])
+    )
 
 
 @asynchronous

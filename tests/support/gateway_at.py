@@ -16,9 +16,9 @@ from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.rpc import Peer
 from vaultloop.gateway import face, upstreams
 from vaultloop.gateway.keys import Keys
-from vaultloop.gateway.server import SOCKET, serve
+from vaultloop.gateway.server import serve
 from vaultloop.gateway.terms import Terms
-from vaultloop.model.gateway import Bill, Door
+from vaultloop.model.gateway import SOCKET, Bill, Door
 from vaultloop.model.policy import Audience
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

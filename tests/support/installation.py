@@ -17,12 +17,15 @@ from typing import Any, Self
 # The longest wait for one line of the log (seconds): a cron of every minute, with room for a busy machine.
 PATIENCE = 100.0
 
+# What a test's own programs need; PYTHONPATH where the suite's packages are shown to another Python that way.
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
+
 COMMAND = (sys.executable, "-W", "error", "-m", "vaultloop")
 
 
 def environment(**more: str) -> dict[str, str]:
     """What a child gets: no setting of the developer's own leaks into a test."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 

@@ -1,11 +1,14 @@
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from vaultloop.model.conversation import Trigger
 from vaultloop.model.policy import Audience, Policy
+from vaultloop.vault.active_content import MOST_TEXT, TOO_LONG
 from vaultloop.vault.files import Entry
 from vaultloop.vault.protected import Protected
 from vaultloop.vault.publish import MOST_FILES, Audit, gather, refusal, select, write_commit
@@ -13,6 +16,8 @@ from vaultloop.vault.repository import Identity, Repository
 from vaultloop.vault.signing import AuthorClass, Signer, author_class
 from vaultloop.vault.view import Changes, Refusal, View
 from vaultloop.vault.views import Views
+
+T = TypeVar("T")
 
 NOW = datetime(2026, 11, 22, 7, tzinfo=UTC)
 AUTHOR = Identity("agent", "agent@example.org")
@@ -323,3 +328,64 @@ def test_content_that_acts_is_kept_apart_unless_the_session_is_the_owners(
     assert list(gathered.active) == ["a.md"]
     assert gathered.acts == {"a.md": ("a remote image",)}
     assert sorted(gather(repository, view, selection, POLICY).edits) == ["a.md", "new.md"]
+
+
+def test_what_a_session_wrote_beyond_the_bound_is_taken_for_content_that_acts(
+    repository: Repository, view: View
+) -> None:
+    text = "a few words\n" * 40_000
+    fits = MOST_TEXT // len(text)
+    names = [f"{number}.md" for number in range(fits + 2)]
+    for name in names:
+        (view.folder / name).write_text(text)
+    group = replace(POLICY, audience=Audience.GROUP)
+    gathered = gather(repository, view, select(view.changes(), group), group)
+    assert list(gathered.edits) == names[:fits]
+    assert gathered.acts == dict.fromkeys(names[fits:], (TOO_LONG,))
+
+
+def test_what_stood_in_a_note_counts_for_the_bound_too(repository: Repository, view: View) -> None:
+    edits: dict[str, Entry | None] = {
+        "a.md": Entry("a.md", repository.write_blob(b"long\n" * (MOST_TEXT // 5)))
+    }
+    assert repository.head
+    grown = repository.commit(
+        repository.edit(repository.head, edits), [repository.head], "M\n", author=AUTHOR, at=NOW
+    )
+    later = Views(view.home.parent / "later").lease(repository.files(grown), POLICY)
+    (later.folder / "a.md").write_text("short")
+    group = replace(POLICY, audience=Audience.GROUP)
+    gathered = gather(repository, later, select(later.changes(), group), group)
+    assert gathered.acts == {"a.md": (TOO_LONG,)}
+
+
+def test_others_use_the_repository_between_the_pieces_of_a_large_change(
+    repository: Repository, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vaultloop.vault.publish.PIECE", 1000)
+    written: list[int] = []
+    inside = False
+
+    def in_git(work: Callable[[], T], /) -> T:
+        nonlocal inside
+        assert not inside
+        inside, before = True, len(list(repository.handle))
+        try:
+            return work()
+        finally:
+            inside = False
+            written.append(len(list(repository.handle)) - before)
+
+    read = View.read
+
+    def outside(self: View, path: str) -> bytes:
+        assert not inside, "files are read where nobody waits for the repository"
+        return read(self, path)
+
+    monkeypatch.setattr(View, "read", outside)
+    for number in range(6):
+        (view.folder / f"{number}.md").write_text(f"{number}" * 500)
+    gathered = gather(repository, view, select(view.changes(), POLICY), POLICY, in_git)
+    assert len(gathered.edits) == 6
+    assert max(written[:-1]) == 2
+    assert sum(written[:-1]) == 6

@@ -71,6 +71,10 @@ class CellLauncher(Protocol):
         """
         ...
 
+    def remedy(self, program: Path, path: Path) -> str:
+        """How the operator lets `program` read `path` in its cells; empty if it does already."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:

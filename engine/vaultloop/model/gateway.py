@@ -9,6 +9,12 @@ from typing import Protocol
 from vaultloop.model.conversation import Trigger
 from vaultloop.model.policy import Policy
 
+# Under which name in the engine's directory it listens.
+SOCKET = "gateway.sock"
+
+# The user that a session is at its door; the password is the door's token.
+USER = "session"
+
 # How long a bill waits for streams that are being read to their end (seconds).
 BILL_PATIENCE = 10.0
 

@@ -54,6 +54,19 @@ class Inherited:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """Marks a field of names that must also be in the field of the same name of another note.
+
+    Attributes:
+        reference: the field of this spec, a `Reference`, that names the other one.
+        code: of the problem where one is not.
+    """
+
+    reference: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known of the world around two versions of a resource, so that a difference can be told.
 

@@ -1,9 +1,7 @@
 """How a program in a cell learns of the way to hosts outside: the variables that programs commonly heed."""
 
 from vaultloop.model.cell import Cell
-
-# The user name at a door; the password is its token.
-USER = "session"
+from vaultloop.model.gateway import USER
 
 
 def variables(cell: Cell) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from vaultloop.aio.census import kill_marked
 from vaultloop.aio.process import Patience, Process, running
@@ -24,6 +25,10 @@ class DirectLauncher:
     def confinement(self, _: Audience) -> Confinement:
         """Nothing."""
         return Confinement.UNCONFINED
+
+    def remedy(self, _program: Path, _path: Path) -> str:
+        """Nothing: it reads whatever the engine's user reads."""
+        return ""
 
     @asynccontextmanager
     async def launch(self, command: Sequence[str], cell: Cell) -> AsyncIterator[Child]:

@@ -5,6 +5,7 @@ that people keep things in: neither /home nor /tmp, /opt, /srv, /var, /run, nor 
 own.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -56,6 +57,11 @@ OWN_PROCESS = tuple(
 DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 
 
+# What Python needs of its folder, which may be somebody's own and hold more: a virtual environment is often
+# made where the settings lie.
+OF_PYTHON = ("bin", "lib", "lib64", "pyvenv.cfg")
+
+
 def program_of(command: Sequence[str], cell: Cell) -> Path:
     """The file that `command` runs.
 
@@ -95,9 +101,10 @@ def ruleset(program: Path, cell: Cell, programs: Sequence[Path], private: Sequen
     """
     named = [*programs, *cell.mounts.values()]
     _check_there(named)
-    execute = _distinct([*SYSTEM, *_needed_by(program), *map(str, programs)])
+    execute = _executed(program, programs)
     mounts = [str(folder) for folder in cell.mounts.values()]
     _check_apart((*execute, *mounts), (*private, cell.view, cell.home, cell.scratch))
+    _check_outside((program.resolve(), *named), private)
     writes = bool(cell.policy.can_write)
     return Ruleset(
         execute=tuple(execute),
@@ -108,16 +115,44 @@ def ruleset(program: Path, cell: Cell, programs: Sequence[Path], private: Sequen
     )
 
 
+def reaches(program: Path, path: Path, programs: Sequence[Path]) -> bool:
+    """Whether `program` reads `path` in any cell, even one without mounts; arguments as for `ruleset`."""
+    granted = (*_executed(program, programs), *LOOKED_UP, *OWN_PROCESS, *DEVICES)
+    return any(_is_in(path.resolve(), Path(place).resolve()) for place in granted)
+
+
+def remedy(path: Path, programs: Sequence[Path], private: Sequence[Path]) -> str:
+    """What the operator does about a `path` that is out of reach; arguments as for `ruleset`."""
+    folder = path if path.is_dir() else path.parent
+    if _is_shared(folder) or any(_is_in(secret.resolve(), folder.resolve()) for secret in private):
+        return (
+            f"Sessions should not read all of {folder}: move it into a folder of its own, such as"
+            ' /opt/my-agent, and write `programs = ["/opt/my-agent"]` in vaultloop.toml.'
+        )
+    line = json.dumps([str(named) for named in (*programs, folder)], ensure_ascii=False)
+    return f"Write `programs = {line}` in vaultloop.toml."
+
+
+def _is_shared(folder: Path) -> bool:
+    """Whether people keep all kinds of things there, keys among them."""
+    return len(folder.parts) <= 2 or folder.parent == Path("/home") or folder == Path.home()
+
+
+def _executed(program: Path, programs: Sequence[Path]) -> list[str]:
+    return _distinct([*SYSTEM, *_needed_by(program), *map(str, programs)])
+
+
 def _needed_by(program: Path) -> list[str]:
     """The program's file where it is not the system's; for this very Python, what it consists of."""
     resolved = program.resolve()
     if resolved != Path(sys.executable).resolve():
         return [] if _is_the_systems(resolved) else [str(resolved)]
     package = Path(vaultloop.__file__).resolve().parent.parent
-    parts = [Path(sys.prefix), Path(sys.base_prefix), resolved]
+    prefixes = dict.fromkeys((Path(sys.prefix), Path(sys.base_prefix)))
+    parts = [*(prefix / part for prefix in prefixes for part in OF_PYTHON), resolved]
     if not any(_is_in(package, part.resolve()) for part in parts):
         parts.append(package)
-    return [str(part) for part in parts if not _is_the_systems(part.resolve())]
+    return [str(part) for part in parts if part.exists() and not _is_the_systems(part.resolve())]
 
 
 def _check_there(folders: Iterable[Path]) -> None:
@@ -137,6 +172,20 @@ def _check_apart(granted: Iterable[str], private: Sequence[Path]) -> None:
                     f"Sessions would read all of {place}, and {secret} lies in it.",
                     cure="Move one of them, or name a smaller folder in `programs` or `mounts`.",
                 )
+
+
+def _check_outside(granted: Iterable[Path], private: Sequence[Path]) -> None:
+    for place in granted:
+        for secret in private:
+            if _is_in(place.resolve(), secret.resolve()) and not _is_pythons(place.resolve()):
+                raise Stalled(
+                    f"{place} lies in {secret}, and nothing of that is run or shown to sessions as it is.",
+                    cure="Keep programs and mounts outside of the vault and the state directory.",
+                )
+
+
+def _is_pythons(path: Path) -> bool:
+    return path == Path(sys.executable).resolve()
 
 
 def _is_the_systems(path: Path) -> bool:

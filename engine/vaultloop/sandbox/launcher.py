@@ -96,6 +96,12 @@ class FencedLauncher:
         async with fenced(self._request(command, cell), self._zygote.hand_over) as child:
             yield child
 
+    def remedy(self, program: Path, path: Path) -> str:
+        """How the operator lets `program` read `path` in its cells; empty if it does already."""
+        if not self._probe.abi or grants.reaches(program, path, self._programs):
+            return ""
+        return grants.remedy(path, self._programs, self._private)
+
     @property
     def _filters(self) -> bool:
         return all(self._probe[layer].found for layer in _FILTERING)

@@ -1,5 +1,6 @@
 """The owner's word on proposals: approved ones are merged by a commit that says whose act it was."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
@@ -26,7 +27,7 @@ _SETTLED = {
 
 
 class Approvals:
-    """Decides about proposals. Doing the same twice changes nothing."""
+    """Decides about proposals, one decision at a time. Doing the same twice changes nothing."""
 
     def __init__(
         self, proposals: Proposals, sync: Sync, clock: Clock, on_published: Callable[[], None]
@@ -34,6 +35,8 @@ class Approvals:
         """`on_published` is called after one came onto the branch."""
         self._proposals, self._sync, self._clock = proposals, sync, clock
         self._on_published = on_published
+        # A merge takes a while: the other answer, given meanwhile, must find it decided.
+        self._deciding = asyncio.Lock()
 
     def listing(self) -> str:
         """What waits for the owner, for a chat."""
@@ -48,6 +51,10 @@ class Approvals:
         Raises:
             Stalled: no such proposal is open, it is another commit, or it conflicts and stays open.
         """
+        async with self._deciding:
+            return await self._approve(number, commit, by)
+
+    async def _approve(self, number: int, commit: str, by: str) -> str:
         proposal = self._open(number)
         self._check_shown(proposal, commit)
         if why := await self._sync.git(self._lost, proposal):
@@ -61,21 +68,46 @@ class Approvals:
                 " Nothing was changed, and it stays open.",
                 cure=f"Edit these notes yourself, and deny it: /deny {number}.",
             )
-        self._settle(proposal, ProposalState.APPROVED, by, integrated.revision)
-        log.info("proposal %d is approved by %s", number, by)
+        recorded = self._settle(proposal, ProposalState.APPROVED, by, integrated.revision)
         self._on_published()
+        if not recorded:
+            raise self._settled_meanwhile(number, integrated.revision)
+        log.info("proposal %d is approved by %s", number, by)
         return f"Proposal {number} is approved, and in the vault as {integrated.revision[:12]}."
 
-    def deny(self, number: int, by: str) -> str:
+    async def deny(self, number: int, by: str) -> str:
         """Leave a proposal; its commit is kept. Says so.
 
         Raises:
-            Stalled: there is no such open proposal.
+            Stalled: there is no such open proposal, or it is in the vault already, and so was approved.
         """
-        proposal = self._open(number)
-        self._settle(proposal, ProposalState.DENIED, by)
-        log.info("proposal %d is denied by %s", number, by)
-        return f"Proposal {number} is denied; nothing of it is in the vault."
+        async with self._deciding:
+            proposal = self._open(number)
+            if head := await self._sync.git(self._taken_in, proposal):
+                # A crash came between the merge and the record of it.
+                self._settle(proposal, ProposalState.APPROVED, by, head)
+                self._on_published()
+                raise Stalled(
+                    f"Proposal {number} was approved before, and is in the vault. Nothing is denied.",
+                    cure="If you do not want it any more, change these notes yourself.",
+                )
+            if not self._settle(proposal, ProposalState.DENIED, by):
+                self._open(number)
+            log.info("proposal %d is denied by %s", number, by)
+            return f"Proposal {number} is denied; nothing of it is in the vault."
+
+    def _taken_in(self, proposal: Proposal) -> str | None:
+        """The newest commit, if that holds the proposal's."""
+        head = self._sync.repository.head
+        return head if head and self._sync.repository.is_ancestor(proposal.commit, head) else None
+
+    def _settled_meanwhile(self, number: int, revision: str) -> Stalled:
+        found = self._proposals.get(number)
+        state = _SETTLED.get(found.state, "is open") if found else "is gone"
+        return Stalled(
+            f"Proposal {number} {state} while it was merged, and is in the vault as {revision[:12]}.",
+            cure="Look at these notes, and change them yourself if you do not want them so.",
+        )
 
     def _lost(self, proposal: Proposal) -> str:
         """Why its commit is no change of this vault any more; empty if it is one."""
@@ -116,5 +148,6 @@ class Approvals:
             cure=f"Look (vaultloop proposals show {proposal.number}) and name the commit that is shown.",
         )
 
-    def _settle(self, proposal: Proposal, state: ProposalState, by: str, result: str | None = None) -> None:
-        self._proposals.settle(proposal.number, state, by, self._clock.now(), result)
+    def _settle(self, proposal: Proposal, state: ProposalState, by: str, result: str | None = None) -> bool:
+        """False, and nothing done, if it is decided already."""
+        return self._proposals.settle(proposal.number, state, by, self._clock.now(), result)

@@ -215,7 +215,9 @@ async def _cell(services: Services, brief: Brief) -> AsyncIterator[Cell]:
     for folder in (home, scratch):
         folder.mkdir(mode=0o700, parents=True)
     inherited = {name: services.environment[name] for name in INHERITED if name in services.environment}
-    environment = {"LANG": "C.UTF-8", **inherited, "HOME": str(home), "TMPDIR": str(scratch)}
+    # git reads /etc/gitconfig, which may hold tokens and is out of reach.
+    always = {"LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+    environment = {**always, **inherited, "HOME": str(home), "TMPDIR": str(scratch)}
     try:
         yield Cell(brief.view.folder, home, scratch, environment, brief.policy, mounts=brief.mounts)
     finally:

@@ -83,7 +83,7 @@ async def answer_on_proposals(name: str, message: Message, approvals: Approvals)
         case "approve", number, commit if number.isdecimal():
             return await approvals.approve(int(number), commit, by)
         case "deny", number if number.isdecimal():
-            return approvals.deny(int(number), by)
+            return await approvals.deny(int(number), by)
         case "approve", *_:
             return "Say which, and the commit that you saw: /approve 12 3fa9"
         case _:

@@ -180,9 +180,9 @@ class Dispatcher:
         """
         return await restore(session, self._services)
 
-    @property
+    @cached_property
     def approvals(self) -> Approvals:
-        """The owner's decisions about proposals."""
+        """The owner's decisions about proposals; one object, for one decision is made at a time."""
         services = self._services
         return Approvals(services.proposals, services.sync, self._clock, services.on_published)
 

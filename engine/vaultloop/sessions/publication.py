@@ -186,7 +186,7 @@ class Publication:
             now=now,
         )
         changes = await asyncio.to_thread(view.changes)
-        made = await services.sync.git(sorting.result, changes)
+        made = await asyncio.to_thread(sorting.result, changes, services.sync.git_from_thread)
         self._put_down(made, now)
         reached(Failpoint.COMMIT_RECORDED)
         return made.commit

@@ -1,6 +1,7 @@
 """One session's changes, sorted once into commits: what is published, what is admitted, what is proposed.
 
-Plain synchronous code for the git thread. No branch moves here.
+Plain synchronous code for a thread: it uses the repository piece by piece, where that may be used. No branch
+moves here.
 """
 
 from collections.abc import Collection
@@ -17,6 +18,7 @@ from vaultloop.vault.revision import RevisionFiles
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.verdict import Admission, Verdict
 from vaultloop.vault.view import Changes, Refusal, View
+from vaultloop.vault.views import InGit, here
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,13 @@ class Sorting:
         self._repository, self._view, self._policy, self._audit = repository, view, policy, audit
         self._admission, self._author, self._signer, self._now = admission, author, signer, now
 
-    def result(self, changes: Changes) -> Sorted:
-        """Write the commits, each upon the view's base."""
-        gathered = gather(self._repository, self._view, self._selected(changes), self._policy)
+    def result(self, changes: Changes, in_git: InGit = here) -> Sorted:
+        """Write the commits, each upon the view's base; the repository is used inside `in_git` only."""
+        selection = in_git(lambda: self._selected(changes))
+        gathered = gather(self._repository, self._view, selection, self._policy, in_git)
+        return in_git(lambda: self._sorted(gathered))
+
+    def _sorted(self, gathered: Gathered) -> Sorted:
         verdict = self._verdict(gathered)
         acting = [path for path in verdict.admitted if path in gathered.acts]
         admitted = [path for path in verdict.admitted if path not in gathered.acts]

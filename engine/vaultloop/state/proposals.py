@@ -12,6 +12,9 @@ from vaultloop.state.database import Database
 # The reference, below the engine's own, that holds a proposal's commit.
 REFERENCE = "proposals/{}"
 
+# The largest number of a row; people may type any.
+_LARGEST = 2**63 - 1
+
 
 class ProposalState(StrEnum):
     """Only `open` and `admitted` ones ever change."""
@@ -150,6 +153,8 @@ class Proposals:
             )
 
     def get(self, number: int) -> Proposal | None:
+        if not 0 < number <= _LARGEST:
+            return None
         row = self._database.row("SELECT * FROM proposals WHERE number = ?", number)
         return None if row is None else _proposal(row)
 

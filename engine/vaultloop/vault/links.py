@@ -15,6 +15,7 @@ from vaultloop.model.resource import AnyResource, Inherited, Kind, Ref, Referenc
 from vaultloop.vault.declaration import Declaration
 from vaultloop.vault.flows import Flows
 from vaultloop.vault.keys import near_miss
+from vaultloop.vault.within import beyond
 
 
 @dataclass(slots=True)
@@ -191,9 +192,20 @@ class _Binding:
             specs = {name: spec for name, (_, spec) in notes.items()}
             for name, finding in kind.spec.findings_together(specs):
                 self._tell(notes[name][0], finding)
+        resources = {resource.ref: resource for _, resource in valid}
+        for note, resource in valid:
+            for finding in _all_beyond(note, resource.spec, resources):
+                self._tell(note, finding)
         notes_of = {resource.ref: note for note, resource in valid}
-        for ref, finding in Flows({resource.ref: resource for _, resource in valid}).findings():
+        for ref, finding in Flows(resources).findings():
             self._tell(notes_of[ref], finding)
+
+
+def _all_beyond(note: Declaration, spec: Spec, resources: Mapping[Ref, AnyResource]) -> Iterator[Finding]:
+    """What the note, or what it declares in its text, names beyond what it may."""
+    yield from beyond(spec, resources)
+    for part, entry in zip(spec.parts(), note.entries, strict=True):
+        yield from map(entry.located, beyond(part, resources))
 
 
 def _inherited(name: str, info: FieldInfo, above: Iterable[Spec | None]) -> dict[str, Any]:

@@ -6,21 +6,23 @@ A commit moves no branch; bringing it onto the branch is the work of `sync`.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import PurePosixPath
 
 from vaultloop.model.conversation import Trigger
 from vaultloop.model.policy import Audience, Policy, is_protected
-from vaultloop.vault.active_content import KIND, added
+from vaultloop.vault.active_content import KIND, MOST_TEXT, TOO_LONG, added
 from vaultloop.vault.files import Entry
 from vaultloop.vault.location import FOLDER
 from vaultloop.vault.protected import LookAlikes, Protected, is_declared_at
-from vaultloop.vault.repository import Identity, Repository
+from vaultloop.vault.repository import BULK, Identity, Repository
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.verdict import GOVERNS
 from vaultloop.vault.view import Changes, NotOrdinaryError, Refusal, View
+from vaultloop.vault.views import InGit, here
 
 # What agents may write beside notes: the attachments that Obsidian shows, none of which can act.
 ATTACHMENTS = frozenset(
@@ -38,6 +40,9 @@ _GITS_OWN = re.compile(r"git~\d+[ .]*", re.IGNORECASE)
 # What one session may publish: a history keeps it for ever.
 MOST_FILES = 1000
 MOST_BYTES = 100 * 1024 * 1024
+
+# At so many bytes (or `BULK` files) a piece of them is written: others wait for the repository no longer.
+PIECE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +176,18 @@ def _may_be_judged(path: str, policy: Policy) -> bool:
     return policy.self_edit != "deny" or is_declared_at(path)
 
 
-def gather(repository: Repository, view: View, selection: Selection, policy: Policy) -> Gathered:
-    """Read what was selected, once and with all checks, into blobs; runs in the git thread.
+def gather(
+    repository: Repository, view: View, selection: Selection, policy: Policy, in_git: InGit = here
+) -> Gathered:
+    """Read what was selected, once and with all checks, into blobs.
 
     A program that outlived its session may still be at work in the view: what is judged is what is committed.
+    The repository is used inside `in_git` only, piece by piece; reading files and judging them is outside.
     """
-    reading = _Reading(repository, view, policy)
-    with repository.in_bulk(len(selection.written) + len(selection.held_written)):
-        edits = reading.edits(selection.deleted, selection.written)
-        held = reading.edits(selection.held_deleted, selection.held_written)
-    edits, held = reading.fitting(edits), reading.fitting(held)
+    reading = _Reading(repository, view, policy, in_git)
+    edits = reading.edits(selection.deleted, selection.written)
+    held = reading.edits(selection.held_deleted, selection.held_written)
+    edits, held = in_git(lambda: (reading.fitting(edits), reading.fitting(held)))
     return Gathered(
         edits={path: entry for path, entry in edits.items() if path not in reading.acts},
         held=held,
@@ -193,40 +200,71 @@ def gather(repository: Repository, view: View, selection: Selection, policy: Pol
 class _Reading:
     """One pass over the changed files of a view."""
 
-    def __init__(self, repository: Repository, view: View, policy: Policy) -> None:
-        self._repository, self._view, self._policy = repository, view, policy
+    def __init__(self, repository: Repository, view: View, policy: Policy, in_git: InGit) -> None:
+        self._repository, self._view, self._policy, self._in_git = repository, view, policy, in_git
         self._left = MOST_BYTES
+        self._text_left = MOST_TEXT
         self.acts: dict[str, tuple[str, ...]] = {}
         self.refused: list[Refusal] = []
 
     def edits(self, deleted: Collection[str], written: Collection[str]) -> dict[str, Entry | None]:
         found: dict[str, Entry | None] = dict.fromkeys(deleted)
-        for path in written:
-            try:
-                found[path] = self._entry(path)
-            except NotOrdinaryError as error:
-                self.refused.append(Refusal(path, str(error)))
+        for piece in self._pieces(written):
+            found |= self._in_git(partial(self._put_down, piece))
         return found
 
-    def _entry(self, path: str) -> Entry:
+    def _pieces(self, paths: Iterable[str]) -> Iterator[dict[str, bytes]]:
+        """What lies at `paths` and is fit, as much at a time as the repository is kept busy with."""
+        piece: dict[str, bytes] = {}
+        size = 0
+        for path in paths:
+            try:
+                piece[path] = self._read(path)
+            except NotOrdinaryError as error:
+                self.refused.append(Refusal(path, str(error)))
+                continue
+            size += len(piece[path])
+            if size >= PIECE or len(piece) == BULK:
+                yield piece
+                piece, size = {}, 0
+        yield piece
+
+    def _read(self, path: str) -> bytes:
         data = self._view.read(path)
         if len(data) > self._left:
             raise NotOrdinaryError(f"a session publishes at most {MOST_BYTES // (1024 * 1024)} MB")
         self._left -= len(data)
-        known = self._view.base.get(path)
-        if words := self._active_content(path, known[0] if known else None, data):
+        if words := self._active_content(path, data):
             self.acts[path] = words
-        blob = self._repository.write_blob(data)
-        return Entry(path, blob, executable=known[0].executable if known else False)
+        return data
 
-    def _active_content(self, path: str, known: Entry | None, data: bytes) -> tuple[str, ...]:
+    def _active_content(self, path: str, data: bytes) -> tuple[str, ...]:
         """What acts in a note that it did not hold before; the owner's own sessions may write it."""
         if self._policy.audience is Audience.OWNER or not path.lower().endswith(".md"):
             return ()
-        before = self._repository.blob(known.blob).decode(errors="replace") if known else None
-        words = added(before, data.decode(errors="replace"))
+        before = self._before(path) if len(data) <= self._text_left else None
+        self._text_left -= len(data) + len(before or b"")
+        if self._text_left < 0:
+            # Looking takes long, and a session may have written just what makes it take longest.
+            self._text_left = 0
+            return (TOO_LONG,)
+        words = added(_text(before), data.decode(errors="replace"))
         # In its place a declaration is judged by what it declares.
         return tuple(word for word in words if word != KIND or not is_declared_at(path))
+
+    def _before(self, path: str) -> bytes | None:
+        if (known := self._view.base.get(path)) is None:
+            return None
+        return self._in_git(partial(self._repository.blob, known[0].blob))
+
+    def _put_down(self, piece: Mapping[str, bytes]) -> dict[str, Entry]:
+        with self._repository.in_bulk(len(piece)):
+            return {path: self._entry(path, data) for path, data in piece.items()}
+
+    def _entry(self, path: str, data: bytes) -> Entry:
+        known = self._view.base.get(path)
+        blob = self._repository.write_blob(data)
+        return Entry(path, blob, executable=known[0].executable if known else False)
 
     def fitting(self, edits: dict[str, Entry | None]) -> dict[str, Entry | None]:
         """Those that fit into the folders of the vault, beside what is there."""
@@ -248,6 +286,10 @@ class _Reading:
         root = self._repository.tree_of(self._view.revision)
         there = (path for path in self._new(edits) if self._repository.trees.leaf(root, path))
         return dict.fromkeys(there, "something that the session was not shown lies there")
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode(errors="replace")
 
 
 def _twins(repository: Repository, tree: str, paths: Collection[str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ from vaultloop.model.fields import (
 )
 from vaultloop.model.finding import Finding
 from vaultloop.model.problem import Severity
-from vaultloop.model.resource import Inherited, Kind, Reference, Spec, Stage
+from vaultloop.model.resource import Inherited, Kind, Reference, Spec, Stage, Within
 
 # The years whose days every clock of the tz database can tell.
 EARLIEST_YEAR, LATEST_YEAR = 1970, 9000
@@ -90,7 +90,7 @@ class CronSpec(Spec):
     """The longest that a run may take; without it, what the scope says."""
     budget_usd_per_run: Usd | None = None
     """The most that one run may cost, in US dollars; without it, what the scope says."""
-    mounts: Texts = ()
+    mounts: Annotated[Texts, Within("scope", "mount-not-granted")] = ()
     """The folders outside the vault that its runs use, among those of the scope; without it, all of them."""
     send_to: Annotated[Recipients, Reference("scope", words=frozenset({OWNER}), ids=True)] = ()
     """Who hears the answer: chat ids, `owner`, or a link to a scope, which means its chats."""
