@@ -26,11 +26,11 @@ def test_a_script_needs_the_interpreter_that_its_first_line_names(
     assert list(needs.of(script, ())) == [interpreter] * there
 
 
-def test_a_python_of_a_virtual_environment_needs_all_of_it(tmp_path: Path) -> None:
+def test_a_python_of_a_virtual_environment_is_known_by_what_marks_it(tmp_path: Path) -> None:
     python, script = tmp_path / "venv" / "bin" / "python", tmp_path / "agent"
     python.parent.mkdir(parents=True)
     python.symlink_to("/bin/sh")
     (tmp_path / "venv" / "pyvenv.cfg").write_text("")
     script.write_text(f"#!{python}\n")
-    assert list(needs.of(python, ())) == [tmp_path / "venv"]
-    assert list(needs.of(script, ())) == [python, tmp_path / "venv"]
+    assert list(needs.of(python, ())) == [tmp_path / "venv" / "pyvenv.cfg"]
+    assert list(needs.of(script, ())) == [python, tmp_path / "venv" / "pyvenv.cfg"]

@@ -28,10 +28,10 @@ def _runs_by(program: Path) -> Iterator[Path]:
 
 
 def _environment(python: Path) -> Iterator[Path]:
-    """The virtual environment in which this Python is; its own libraries are there."""
-    folder = python.parent.parent
-    if _is_there(folder / "pyvenv.cfg"):
-        yield folder
+    """What says that this Python is in a virtual environment; its own libraries are beside it."""
+    mark = python.parent.parent / "pyvenv.cfg"
+    if _is_there(mark):
+        yield mark
 
 
 def _interpreter(program: Path) -> Path | None:
