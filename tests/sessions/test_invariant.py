@@ -32,7 +32,7 @@ from vaultloop.vault.view import View
 from vaultloop.vault.views import Views
 
 REMINDERS = (
-    reminder(scope='"[[family]]"'),
+    reminder(scope='"[[family]]"', send_to='"[[family]]"'),
     reminder("Tea.", send_to='"-5"'),
     vault()["agent/reminders/roses.md"],
 )
@@ -255,6 +255,7 @@ def test_protected_paths_are_the_humans_after_every_merge(
 @given(MODES, DEEDS, HUMAN)
 @example("allow", MINE, {"agent/scopes/family.md": scope("deny")})
 @example("allow", MINE, {"agent/crons/new.md": cron("owner")})
+@example("deny", [("write", "Forms/a.md", "x")], {".obsidian/templates.json": '{"folder": "Forms"}'})
 def test_so_they_are_in_a_folder_where_humans_save_at_the_same_time(
     signer: Signer, mode: str, deeds: list[tuple[str, str, str]], human: dict[str, str | None]
 ) -> None:

@@ -15,7 +15,7 @@ from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.checkout import Checkout, DirtyError
 from vaultloop.vault.folder import Edit, Folder
 from vaultloop.vault.plain_folder import FolderFiles
-from vaultloop.vault.protected import protected_in
+from vaultloop.vault.protected import SETTINGS, protected_in
 from vaultloop.vault.repository import HeadMovedError, Identity, Repository
 from vaultloop.vault.revision import RevisionFiles
 from vaultloop.vault.trees import shown
@@ -174,9 +174,9 @@ class Branch:
         Raises:
             Retry: git is at work in the folder.
         """
-        if gate is not closed:
-            # What a human has saved by now counts, committed or not.
-            self.take_edits(None)
+        # What a human has saved by now counts, committed or not: which folders hold templates even for commits
+        # that change nothing else of what governs the agent.
+        self.take_edits(SETTINGS if gate is closed else None)
         obstacle = self._bring(commit, message, gate)
         if obstacle.conflicts:
             self.repository.keep(f"parked/{commit}", commit)

@@ -15,7 +15,7 @@ from vaultloop.vault.location import FOLDER
 
 # Where Obsidian and its plugins keep their settings, and the keys in them that name a template or a folder of
 # templates. A note may be named without its `.md`.
-_SETTINGS = {
+SETTINGS = {
     ".obsidian/templates.json": ("folder",),
     ".obsidian/plugins/templater-obsidian/data.json": ("templates_folder", "user_scripts_folder"),
     ".obsidian/daily-notes.json": ("template",),
@@ -45,7 +45,7 @@ class Protected:
 
 def protected_in(files: Files) -> Protected:
     """What is protected at one revision; settings that cannot be read name nothing."""
-    named = (folder for path, keys in _SETTINGS.items() for folder in _named(files, path, keys))
+    named = (folder for path, keys in SETTINGS.items() for folder in _named(files, path, keys))
     return Protected(tuple(dict.fromkeys((TEMPLATES, *named))))
 
 

@@ -12,8 +12,9 @@ from vaultloop.model.glob import matches_any
 SETTLE = timedelta(seconds=2)
 QUIET = timedelta(seconds=60)
 
-# What changes the agent itself counts after `settle`; all else after the quiet minute.
-PROMPT = ("agent", "**/CLAUDE*.md", "**/AGENTS.md")
+# What changes the agent itself counts after `settle`, and so do settings that name protected folders; all else
+# after the quiet minute.
+PROMPT = ("agent", "**/CLAUDE*.md", "**/AGENTS.md", ".obsidian/*.json", ".obsidian/plugins/*/data.json")
 
 # What `stat` tells of one state of a file: times of content and inode, size, inode.
 Signature = tuple[int, int, int, int]
@@ -102,6 +103,17 @@ class Settling:
             for path in ready:
                 self._waits[path].told = True
         return ready
+
+    def unsettled(self) -> list[str]:
+        """The declarations that were saved and do not count yet, in their order."""
+        now = self._clock.now()
+        with self._lock:
+            waits = dict(self._waits)
+            return sorted(
+                path
+                for path, wait in waits.items()
+                if self.is_prompt(path) and self._since(wait) + self._patience(path) > now
+            )
 
     def is_prompt(self, path: str) -> bool:
         """Whether a file is one of those that count soon, and then apply: a declaration."""
