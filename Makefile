@@ -47,7 +47,7 @@ unit: $(VENV)/test.done
 bench: tools $(VENV)/test.done ## the table of figures
 	PYTHONPATH=tests $(BIN)/python -m bench
 
-attack: tools $(VENV)/test.done ## a hostile program tries to break out of every fence: the whole table
+attack: tools $(VENV)/test.done ## a hostile program tries to break out of every fence: the whole table (installs what `make test` does)
 	PYTHONPATH=tests $(BIN)/python -m attack
 
 soak: tools $(VENV)/test.done ## what takes most of an hour: whole years of every clock, many more crashes

@@ -76,17 +76,28 @@ OTHERS: dict[str, Texts] = {
     "a reminder that another chat hears": {
         "agent/reminders/x.md": reminder(scope='"[[family]]"', send_to='"-6"')
     },
+    "a reminder that the owner hears": {
+        "agent/reminders/x.md": reminder(scope='"[[family]]"', send_to="owner")
+    },
+    "a reminder in a file that programs obey": {
+        "agent/reminders/AGENTS.md": reminder(scope='"[[family]]"', send_to='"[[family]]"')
+    },
+    "a reminder in a file that programs obey, deep down": {
+        "agent/reminders/a/claude.md": reminder(scope='"[[family]]"', send_to='"[[family]]"')
+    },
     "a reminder that becomes a cron": {"agent/reminders/roses.md": cron("owner")},
     "a cron that becomes a reminder": {"agent/crons/digest.md": reminder(scope='"[[family]]"')},
     "a reminder that is broken": {"agent/reminders/x.md": reminder(at="soon", scope='"[[family]]"')},
     "a reminder with a name that is taken": {"agent/more/dentist.md": reminder(scope='"[[family]]"')},
 }
 REMINDERS: dict[str, Texts] = {
-    "a new one": {"agent/reminders/x.md": reminder(scope='"[[family]]"')},
+    "a new one": {"agent/reminders/x.md": reminder(scope='"[[family]]"', send_to='"[[family]]"')},
     "a new one for its chat": {"agent/reminders/x.md": reminder(scope='"[[family]]"', send_to='"-5"')},
     "a text for its chat": {"agent/reminders/x.md": reminder(send_to='"-5"')},
     "a text for its scope": {"agent/reminders/x.md": reminder(send_to='"[[family]]"')},
-    "its own, later": {"agent/reminders/roses.md": reminder(at="2027-01-01 09:00", scope='"[[family]]"')},
+    "its own, later": {
+        "agent/reminders/roses.md": reminder(at="2027-01-01 09:00", scope='"[[family]]"', send_to='"-5"')
+    },
     "its own, gone": {"agent/reminders/roses.md": None},
     "its own, renamed": {
         "agent/reminders/roses.md": None,
@@ -137,6 +148,51 @@ def test_a_reminder_of_the_own_scope_needs_nobody(tmp_path: Path, mode: str, cha
     assert (verdict.proposed, verdict.refused) == ((), ())
 
 
+@pytest.mark.parametrize("old", [None, "agent/reminders/roses.md"])
+def test_a_reminder_that_lies_elsewhere_than_reminders_do_is_not_admitted(
+    tmp_path: Path, old: str | None
+) -> None:
+    there = reminder(scope='"[[family]]"', send_to='"[[family]]"')
+    change = {"agent/rules/x.md": there, **({old: None} if old else {})}
+    assert "agent/rules/x.md" not in judged(tmp_path / "a", "propose", change).admitted
+    refused = judged(tmp_path / "b", "deny", change).refused
+    assert [refusal.path for refusal in refused] == ["agent/rules/x.md"]
+    assert "in agent/reminders/ with `scope:" in refused[0].reason
+
+
+def test_each_changed_field_is_told_beside_the_sentences_on_permissions(tmp_path: Path) -> None:
+    edited = note(
+        "scope",
+        "Obey.",
+        self_edit="propose",
+        model="big",
+        files_to="Notes",
+        trusts="yes",
+        chats='"-5"',
+        people='["7", "8"]',
+        can_read='"**"',
+        can_write='"**"',
+    )
+    told = judged(tmp_path, "propose", {"agent/scopes/family.md": edited}).permissions
+    assert told[0] == "family: + answers 8"
+    assert told[1].startswith("~ scope family: body, files-to (Notes), model (big)")
+
+
+def test_a_rule_says_for_whom_it_is(tmp_path: Path) -> None:
+    def told(change: Texts) -> tuple[str, ...]:
+        return judged(tmp_path / next(iter(change)).replace("/", "-"), "propose", change).permissions
+
+    assert told(OTHERS["a rule for all"]) == ("+ rule all, for all scopes: body",)
+    assert told(OTHERS["a rule for two"])[0].startswith("+ rule two, for family, club: body")
+    assert "~ defaults defaults: model (other)" in told(OTHERS["the defaults"])
+
+
+def test_no_name_or_value_looks_like_the_engines_own_words(tmp_path: Path) -> None:
+    edited = scope("propose", hosts='"a\\u2028Take-it"')
+    told = judged(tmp_path, "propose", {"agent/scopes/family.md": edited}).permissions
+    assert not any("\u2028" in sentence for sentence in told)
+
+
 def test_changes_are_judged_one_by_one(tmp_path: Path) -> None:
     changes = {**REMINDERS["a new one"], **OWN["a cron of its own"], **OTHERS["an mcp-server"]}
     verdict = judged(tmp_path, "allow", changes)
@@ -147,7 +203,7 @@ def test_changes_are_judged_one_by_one(tmp_path: Path) -> None:
 def test_what_people_may_do_more_is_told_with_a_proposal(tmp_path: Path) -> None:
     change = {**OTHERS["its own scope"], **OTHERS["a cron for the owner's scope"]}
     assert judged(tmp_path, "propose", change).permissions == (
-        "+ cron evil, under the scope owner",
+        "+ cron evil, under the scope owner: body, schedule (0 7 * * *), scope (owner)",
         *("family: + reaches a.example.org", "family: + edits of agent/: allow"),
     )
 
@@ -161,6 +217,7 @@ def test_a_mistake_in_a_proposal_is_told(tmp_path: Path) -> None:
 
 
 def reminders(first: int, count: int, **fields: str) -> dict[str, str | None]:
+    fields = {"send_to": '"[[family]]"', **fields}
     return {
         f"agent/reminders/{number:03}.md": reminder(scope='"[[family]]"', **fields)
         for number in range(first, first + count)

@@ -1,6 +1,7 @@
 """The engine's socket: what it does for the command line, and how it says no."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from support.git_server import bare_repository
 from support.notes import cron
 from support.run import asynchronous
-from support.running import BASE, NOON, Place, engine_settings
+from support.running import BASE, NOON, Place, engine_settings, until
 from support.vault_clone import VaultClone
 from vaultloop import app
 from vaultloop.aio import rpc
@@ -34,6 +35,22 @@ async def test_a_vault_without_a_commit_has_no_plan_and_says_why(tmp_path: Path)
     async with app.assembled(place.settings, VirtualClock(NOON)):
         with pytest.raises(VaultloopError, match="The vault has no commit yet"):
             await ask(place.settings, "plan")
+
+
+@asynchronous
+async def test_a_plan_names_what_was_saved_a_moment_ago_and_does_not_count_yet(tmp_path: Path) -> None:
+    place, clock = Place.with_folder(tmp_path, BASE, own_git=True), VirtualClock(datetime.now(UTC))
+    async with place.engine(clock) as running:
+        assert (await ask(place.settings, "plan"))["unsettled"] == []
+        place.write({"agent/crons/digest.md": cron()})
+        await until(lambda: running.engine.sync.settling.unsettled() != [])
+        found = await ask(place.settings, "plan")
+        assert (found["changes"], found["unsettled"]) == ([], ["agent/crons/digest.md"])
+        shown = await asyncio.to_thread(place.installation.run, "plan")
+        assert "1 saved file is not counted yet" in shown
+        await clock.advance(60)
+        await until(lambda: running.status("cron/digest")["condition"] == "Ready")
+        assert (await ask(place.settings, "plan"))["unsettled"] == []
 
 
 @asynchronous

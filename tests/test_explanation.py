@@ -143,6 +143,31 @@ def test_a_chat_without_a_scope_is_denied() -> None:
     assert "no scope" in answer.why
 
 
+def test_a_chat_without_a_scope_is_not_denied_by_the_broken_note_of_another_chat() -> None:
+    broken = note("scope", chats='"-5 Team"', people="owner", can_reed="x")
+    notes = {**VAULT, "agent/scopes/team.md": broken}
+    assert grounds(asked(Question(chat="-100777777", what=What.READ, name="a.md"), notes)) == []
+    (ground,) = asked(Question(chat="-5", what=What.READ, name="a.md"), notes).grounds
+    assert ground.file == "agent/scopes/team.md"
+
+
+@pytest.mark.parametrize(
+    ("path", "twin"), [("Guest/G.md", "Guest/g.md"), ("guest/new.md", "Guest"), ("Guest/g.md", "")]
+)
+def test_a_name_that_publishing_cannot_tell_from_another_is_denied(path: str, twin: str) -> None:
+    answer = asked(Question(chat="owner", what=What.WRITE, name=path), {**VAULT, "Guest/g.md": "hello"})
+    assert answer.allowed is not bool(twin)
+    assert not twin or f"its name cannot be told from `{twin}`" in answer.why
+
+
+def test_who_explains_reads_which_scopes_close_a_chat_and_why() -> None:
+    waiting = note("scope", chats='"-7"', people='"200"', mcp_servers='"[[wiki]]"')
+    server = note("mcp-server", transport="stdio", command="serve", allow_tools='"*"')
+    notes = {**VAULT, "agent/scopes/team.md": waiting, "agent/mcp-servers/wiki.md": server}
+    answer = asked(Question(chat="-7", what=What.READ, name="a.md"), notes)
+    assert answer.why.startswith("The scope `team` cannot be used as yet. No component yet runs tool servers")
+
+
 def test_a_chat_of_two_scopes_is_denied_by_both_lines() -> None:
     twin = note("scope", chats=f'"{CHAT}"', people="anyone")
     answer = asked(Question(chat=CHAT), {**VAULT, "agent/scopes/twin.md": twin})

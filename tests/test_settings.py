@@ -194,3 +194,64 @@ def test_tables_may_come_from_the_environment(tmp_path: Path) -> None:
         with pytest.raises(InvalidSettings, match=f"VAULTLOOP_{name}: ") as caught:
             load(environment={**environment, f"VAULTLOOP_{name}": text})
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("folder = 5", 'folder: a path in quotes, such as "/srv/vault"'),
+        ('folder = "v"\nsecrets-dir = 5', "secrets-dir: a path in quotes"),
+        ('folder = "v"\nssh-key = 5', "ssh-key: a path in quotes"),
+        ('folder = "~nobody-of-that-name/v"', "folder: .* names the home of somebody who is not known"),
+        ("remote = 5", "remote: a text in quotes"),
+        ('folder = "v"\ndegraded = true', r'degraded: a list, such as \["one", "two"\]'),
+        ('folder = "v"\ndegraded = ["ownr"]', "degraded 0: only owner and cron"),
+        ('folder = "v"\nprograms = [5]', "programs 0: a path in quotes"),
+        ('folder = "v"\nprograms = [""]', "programs: the path of a folder"),
+        ('folder = "v"\nprograms = ["/"]', "programs: a folder; `/` would be the whole machine"),
+        ('folder = "v"\nprograms = ["/usr/.."]', "programs: a folder; `/` would be the whole machine"),
+        ('folder = "v"\n[mounts]\na = 5', "mounts a: a path in quotes"),
+        ('folder = "v"\n[mounts]\na = "/"', "mounts: a folder; `/` would be the whole machine"),
+        ('folder = "v"\nmounts = 5', "mounts: a table of names"),
+        ('folder = "v"\n[secrets.X]\nfoo = 1', "secrets: X has no key `foo`. Its keys are: commands, hosts"),
+        ('folder = "v"\n[secrets.X]\nhosts = [5]', "secrets X hosts 0: a text in quotes"),
+        ('folder = "v"\n[secrets]\nX = 5', "secrets X: a table, such as"),
+        (
+            'folder = "v"\nanthropic-base-url = "ftp://x"',
+            "anthropic-base-url: an address that begins",
+        ),
+    ],
+)
+def test_a_wrong_type_in_the_file_is_refused_in_own_words(tmp_path: Path, lines: str, said: str) -> None:
+    config = write(tmp_path / "vaultloop.toml", lines)
+    with pytest.raises(InvalidSettings, match=said) as caught:
+        load(config=config, environment={})
+    assert "Input should be" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "vaultloop-git-password", "CLAUDE_CODE_OAUTH_TOKEN"])
+def test_the_engines_own_credentials_cannot_be_bound(tmp_path: Path, name: str) -> None:
+    config = write(tmp_path / "x.toml", f'folder = "v"\n[secrets.{name}]\nhosts = ["api.example.org"]')
+    with pytest.raises(InvalidSettings, match=f"{name} cannot be bound, for it is the engine's own"):
+        load(config=config, environment={})
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_refused_at_start(tmp_path: Path) -> None:
+    config = write(tmp_path / "x.toml", 'folder = "v"\nsecrets-dir = "secrets"')
+    found = load(config=config, environment={})
+    (tmp_path / "v").mkdir()
+    with pytest.raises(InvalidSettings, match=r"secrets-dir: .*secrets is not there"):
+        found.check_folder()
+    (tmp_path / "secrets").mkdir()
+    found.check_folder()
+
+
+def test_the_files_that_hold_secrets_are_private(tmp_path: Path) -> None:
+    config = write(tmp_path / "x.toml", 'folder = "v"\nssh-key = "id_ed25519"')
+    password = write(tmp_path / "git-password", "hunter2")
+    environment = {"VAULTLOOP_GIT_PASSWORD_FILE": str(password)}
+    found = load(config=config, environment=environment)
+    assert found.private == (config, password, tmp_path / "id_ed25519")
+    assert load(environment={"VAULTLOOP_FOLDER": "v"}).private == ()
+    with pytest.raises(InvalidSettings, match="VAULTLOOP_PRIVATE: no such setting"):
+        load(environment={"VAULTLOOP_FOLDER": "v", "VAULTLOOP_PRIVATE": "x"})

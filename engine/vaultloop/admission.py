@@ -16,23 +16,34 @@ from vaultloop.components.cron.kind import CronSpec, CrontabSpec, ReminderSpec
 from vaultloop.components.memory.kind import MemorySpec
 from vaultloop.components.rule.kind import RuleSpec
 from vaultloop.components.scope.kind import ScopeSpec
+from vaultloop.components.scope.permissions import TOLD
 from vaultloop.components.scope.policies import policy_of
-from vaultloop.model.change import field_changes
+from vaultloop.model.change import FieldChange, field_changes
 from vaultloop.model.conversation import OWNER
 from vaultloop.model.narrower import covers, wider_in
 from vaultloop.model.overlap import meet
 from vaultloop.model.policy import Audience, Policy, is_protected
 from vaultloop.model.resource import AnyResource, Known, Ref, Resource
 from vaultloop.model.snapshot import Snapshot
+from vaultloop.model.visible import visible
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
 from vaultloop.vault.loader import Loader
+from vaultloop.vault.location import FOLDER
 from vaultloop.vault.note_paths import notes_in
 from vaultloop.vault.verdict import GOVERNS, EditedAt, Verdict
 from vaultloop.vault.view import Refusal
 
 # So many reminders of one scope may be open at once, beyond which a session adds none.
 MOST_REMINDERS = 20
+
+# What a kind's own sentences on permissions cover, by the keys of its notes.
+_TOLD = {"scope": TOLD, "defaults": frozenset({"budget-usd-per-day", "budget-usd-per-month"})}
+# So many letters of a value stand in a sentence.
+_SHORT = 60
+
+# Where new reminders lie that need nobody's consent.
+REMINDERS = f"{FOLDER}/reminders/"
 
 _MODES = ("deny", "propose", "allow")
 _NAMES = {kind.name: kind for kind in KINDS}
@@ -150,7 +161,8 @@ class _Case:
         if new is None or not isinstance(new.spec, ReminderSpec):
             return GOVERNS
         own = self.policy.scope
-        return f'{GOVERNS}; a new reminder with `scope: "[[{own}]]"`, for its own chats, needs nobody'
+        told = "" if self._speaks_to_owner else f' and `send-to: "[[{own}]]"`'
+        return f'{GOVERNS}; a new reminder in {REMINDERS} with `scope: "[[{own}]]"`{told} needs nobody'
 
     def why(self, after: _State) -> str:
         """Why the owner is asked."""
@@ -173,7 +185,7 @@ class _Case:
 
     def reminders(self, paths: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Of `paths` those that are reminders of the session's own scope: within the cap, and beyond it."""
-        own = [path for path in sorted(paths) if self._both(path, self._is_own_reminder)]
+        own = [p for p in sorted(paths) if self._lies_well(p) and self._both(p, self._is_own_reminder)]
         gone = [path for path in own if path not in self.after.by_path]
         open_ones = self._open_reminders(self.before) - set(gone)
         coming, within, beyond = self._open_reminders(self.after), list(gone), []
@@ -184,6 +196,15 @@ class _Case:
             within.append(path)
             open_ones = open_ones | ({path} & coming)
         return tuple(within), tuple(beyond)
+
+    def _lies_well(self, path: str) -> bool:
+        """Whether a reminder may lie at `path`: where one was, or a new one where reminders lie.
+
+        A name that programs obey is none for it.
+        """
+        if path in self.before.by_path:
+            return True
+        return path.startswith(REMINDERS) and not _is_obeyed(path)
 
     def _open_reminders(self, state: _State) -> frozenset[str]:
         """The paths of own reminders whose time has not passed for good."""
@@ -200,7 +221,11 @@ class _Case:
 
     def _is_own_reminder(self, resource: AnyResource) -> bool:
         spec = resource.spec
-        if not isinstance(spec, ReminderSpec) or not self._tells_own(spec.send_to):
+        if not isinstance(spec, ReminderSpec):
+            return False
+        # What others' sessions have said in the owner's chat could pass for the engine's own words.
+        heard = self._own_chats | ({OWNER} if self._speaks_to_owner else set())
+        if not self._people_of(spec.send_to) <= heard:
             return False
         if spec.scope is not None:
             return spec.scope == self.policy.scope
@@ -211,7 +236,8 @@ class _Case:
 
     def is_own_work(self, path: str) -> bool:
         """Whether a change concerns nothing but what the session's scope does for itself."""
-        return self._both(path, self._is_own)
+        known = path in self.before.by_path
+        return (known or not _is_obeyed(path)) and self._both(path, self._is_own)
 
     def _is_own(self, resource: AnyResource) -> bool:
         own = self.policy.scope
@@ -257,11 +283,20 @@ class _Case:
         return self._people_of(send_to) <= self._own_chats | {OWNER}
 
     @property
+    def _speaks_to_owner(self) -> bool:
+        return self.policy.audience in (Audience.OWNER, Audience.CRON)
+
+    @property
     def _own_chats(self) -> frozenset[str]:
         return self._people_of((*self.policy.chats, self.policy.scope))
 
     def _people_of(self, recipients: Iterable[str]) -> frozenset[str]:
         return frozenset(OWNER if one in self.owners else one for one in recipients)
+
+
+def _is_obeyed(path: str) -> bool:
+    """Whether programs obey a file of this name wherever it lies: CLAUDE.md, AGENTS.md and others."""
+    return is_protected(path.removeprefix(f"{FOLDER}/"), ())
 
 
 def _permissions(before: _State, after: _State) -> Iterator[str]:
@@ -272,14 +307,41 @@ def _permissions(before: _State, after: _State) -> Iterator[str]:
         if old and new and old.spec == new.spec:
             continue
         found = _NAMES[ref.kind].spec.permission_changes(old, new, known)
-        yield from found or (_in_general(ref, old, new),)
+        yield from map(visible, found)
+        told = _TOLD.get(ref.kind, frozenset()) if found else frozenset()
+        rest = [change for change in field_changes(old, new) if change.field not in told]
+        if rest or not found:
+            yield visible(_in_general(ref, old, new, rest))
 
 
-def _in_general(ref: Ref, old: AnyResource | None, new: AnyResource | None) -> str:
-    """What is to be said of kinds that know no permissions of their own."""
-    scope = getattr((new or old).spec, "scope", None)  # type: ignore[union-attr]
-    under = f", under the scope {scope}" if scope else ""
-    if old is None or new is None:
-        return f"{'+' if old is None else '-'} {ref.kind} {ref.name}{under}"
-    fields = ", ".join(change.field for change in field_changes(old, new))
-    return f"~ {ref.kind} {ref.name}{under}: {fields or 'moved'}"
+def _in_general(
+    ref: Ref, old: AnyResource | None, new: AnyResource | None, rest: Collection[FieldChange]
+) -> str:
+    """What is to be said of fields that no sentence on permissions covers: their names, and what is short."""
+    shown = new or old
+    assert shown is not None
+    what = f"{ref.kind} {ref.name}{_for_whom(shown)}"
+    if new is None:
+        return f"- {what}"
+    fields = ", ".join(map(_field, rest))
+    if old is None:
+        return f"+ {what}: {fields}" if fields else f"+ {what}"
+    return f"~ {what}: {fields or 'moved'}"
+
+
+def _for_whom(resource: AnyResource) -> str:
+    spec = resource.spec
+    if scope := getattr(spec, "scope", None):
+        return f", under the scope {scope}"
+    if not isinstance(spec, RuleSpec | MemorySpec):
+        return ""
+    return f", for {', '.join(spec.scopes)}" if spec.scopes else ", for all scopes"
+
+
+def _field(change: FieldChange) -> str:
+    """Its name and what it says now: a text below a note, and other long ones, are for the difference."""
+    value = change.new
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = ", ".join(value)
+    says = isinstance(value, str | int | float) and change.field != "body" and len(str(value)) <= _SHORT
+    return f"{change.field} ({value})" if says else change.field

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from vaultloop.admission import SelfEdit
@@ -46,6 +47,7 @@ from vaultloop.sandbox.launcher import FencedLauncher
 from vaultloop.sandbox.probe import probe
 from vaultloop.sessions.approvals import Approvals
 from vaultloop.sessions.dispatcher import Dispatcher
+from vaultloop.sessions.mount_check import MountCheck
 from vaultloop.sessions.services import Services
 from vaultloop.settings import Settings
 from vaultloop.state.database import Database
@@ -55,6 +57,7 @@ from vaultloop.state.proposals import Proposals
 from vaultloop.state.purse import LedgerPurse
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.status_book import StatusBook
+from vaultloop.state.turns import Turns
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
 from vaultloop.vault.loader import KnownNote, Loader
@@ -118,16 +121,18 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
             console=talk.console,
             crons=declared.crons,
             inbox=Inbox(ground.database),
+            turns=Turns(ground.database),
             book=ground.book,
             ready=ready,
             poll=ground.poller.asked,
+            unsettled=ground.sync.settling.unsettled,
         )
 
         def look_again() -> None:
             ground.poller.ring()
             ground.bell.ring()
 
-        tasks = _flows(ground, reconciler, declared.readiness) | _processes(settings, clock)
+        tasks = _flows(ground, reconciler, declared) | _processes(settings, clock)
         if watcher is not None:
             tasks["walk through the folder"] = every(WALK_PERIOD, clock, _walk(ground, lookout))
         async with rpc.serving(ground.state.socket, control.handlers), running(tasks):
@@ -212,7 +217,7 @@ async def _fence(ground: _Ground) -> AsyncIterator[_Fence]:
     settings = ground.settings
     found = await asyncio.to_thread(probe)
     ground.book.record_sandbox(found.outcomes(settings.degraded))
-    private = [path for path in (settings.state, settings.folder, settings.secrets_dir) if path is not None]
+    private = [settings.state, *_private(settings)]
 
     def keys() -> Keys:
         secrets = Secrets.read(settings.secrets, os.environ, settings.secrets_dir)
@@ -249,7 +254,7 @@ async def _conversations(ground: _Ground, fence: _Fence) -> AsyncIterator[_Conve
         confinement=launcher.confinement,
         doors=fence.gateway,
         mounts=settings.mounts,
-        private=tuple(folder for folder in (settings.folder, settings.secrets_dir) if folder),
+        private=_private(settings),
         purse=LedgerPurse(settings.state),
         admission=SelfEdit(settings.owners),
         clock=clock,
@@ -272,6 +277,7 @@ class _Declared:
     components: Mapping[str, Component[Any]]
     crons: CronComponent
     readiness: Readiness
+    mounts: MountCheck
 
 
 @asynccontextmanager
@@ -284,6 +290,9 @@ async def _declared(ground: _Ground, talk: _Conversations) -> AsyncIterator[_Dec
         guard=talk.scopes,
         on_owed=talk.dispatcher.offer_replies,
     )
+    settings = ground.settings
+    private = (settings.state, *_private(settings))
+    mounts = MountCheck(talk.scopes.mounts, settings.mounts, private, ground.clock, ground.book.record_mounts)
     talk.origins.update(dict.fromkeys(("cron", "run", "reminder"), crons))
     async with (
         DefaultsComponent(readiness) as defaults,
@@ -301,7 +310,7 @@ async def _declared(ground: _Ground, talk: _Conversations) -> AsyncIterator[_Dec
             "reminder": crons,
             "bridge": bridges,
         }
-        yield _Declared(components, crons, readiness)
+        yield _Declared(components, crons, readiness, mounts)
 
 
 @asynccontextmanager
@@ -325,6 +334,7 @@ def _reconciler(
             ready.set()
         if report.plan is not None and report.plan.changes:
             talk.dispatcher.reconsider()
+            declared.mounts.ring()
         if ground.settings.remote is not None and report.revision is not None:
             ground.pusher.ring_unless_pushed()
 
@@ -342,11 +352,14 @@ def _reconciler(
 
 
 def _flows(
-    ground: _Ground, reconciler: Reconciler, readiness: Readiness
+    ground: _Ground, reconciler: Reconciler, declared: _Declared
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """The tasks of the state flow; those of conversations are the dispatcher's."""
     clock, poller = ground.clock, ground.poller
-    tasks = {"agent program": persist("look at the agent program", readiness.run, clock)}
+    tasks = {
+        "agent program": persist("look at the agent program", declared.readiness.run, clock),
+        "mounts": persist("look at the mounts", declared.mounts.run, clock),
+    }
     if ground.settings.remote is None:
         return tasks | {"state flow": reconciler.run()}
     return tasks | {
@@ -354,6 +367,12 @@ def _flows(
         "poll of the remote": persist("poll", poller.run, clock),
         "push": persist("push", ground.pusher.run, clock),
     }
+
+
+def _private(settings: Settings) -> tuple[Path, ...]:
+    """What no session may be shown as it is, beside the state directory."""
+    folders = (settings.folder, settings.secrets_dir)
+    return (*(folder for folder in folders if folder), *settings.private)
 
 
 def _walk(ground: _Ground, lookout: Lookout) -> Callable[[], None]:

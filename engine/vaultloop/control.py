@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from vaultloop.reconcile.loop import Reconciler
 from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.status_book import StatusBook
+from vaultloop.state.turns import Turns
 
 # How long a terminal may take to show a reply before it counts as gone (seconds): one that was stopped with
 # ctrl-Z must not keep replies from the others.
@@ -23,6 +24,12 @@ TERMINAL_PATIENCE = 5.0
 
 # Whose act it is that the command line brings: who may use the engine's socket is its owner.
 BY_CLI = "owner (cli)"
+
+# In place of an answer, to who was told so in this chat within the hour and is not told again.
+NOT_ANSWERED = (
+    "Not answered: this person has said more than is answered here in an hour, and the chat was told so"
+    " within the last hour."
+)
 
 
 class Control:
@@ -36,11 +43,17 @@ class Control:
         console: ConsoleChannel,
         crons: CronComponent,
         inbox: Inbox,
+        turns: Turns,
         book: StatusBook,
         ready: asyncio.Event,
         poll: Callable[[], Awaitable[None]],
+        unsettled: Callable[[], Collection[str]],
     ) -> None:
-        """`poll` asks the remote, for the next look at the vault; `ready` is set once one was applied."""
+        """`poll` asks the remote, for the next look at the vault; `ready` is set once one was applied.
+
+        `unsettled` are the declarations that were saved in the folder and do not count yet.
+        """
+        self._unsettled = unsettled
         self._book = book
         self._ready = ready
         self._poll = poll
@@ -49,6 +62,7 @@ class Control:
         self._console = console
         self._crons = crons
         self._inbox = inbox
+        self._turns = turns
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -79,7 +93,8 @@ class Control:
     async def _plan(self, _: Peer, __: JsonObject) -> Any:
         # What was pushed a moment ago is in the plan; applied it is when the engine looks by itself.
         await self._poll()
-        return (await self._reconciler.preview()).as_json()
+        found = (await self._reconciler.preview()).as_json()
+        return {**found, "unsettled": list(self._unsettled())}
 
     async def _confirm(self, _: Peer, params: JsonObject) -> Any:
         return {"revision": await self._reconciler.confirm(_text(params, "revision"))}
@@ -108,12 +123,14 @@ class Control:
 
         async def show(reply: Reply) -> None:
             answered = self._inbox.answered_by(reply.key)
+            turn = self._turns.get(reply.key)
             shown = peer.call(
                 "reply",
                 key=reply.key,
                 text=reply.text,
                 answers=[message.id for message in answered],
                 refused=any(self._inbox.fate(message) is Fate.REFUSED for message in answered),
+                outcome=str(turn.outcome) if turn and turn.outcome else None,
             )
             async with asyncio.timeout(TERMINAL_PATIENCE):
                 await shown
@@ -122,6 +139,7 @@ class Control:
         self._dispatcher.offer_replies()
 
     async def _say(self, _: Peer, params: JsonObject) -> Any:
+        """Take what was said; `unanswered` says why no reply will come, where that is known already."""
         self._require_console()
         message = Message(
             channel=self._console.platform,
@@ -132,6 +150,7 @@ class Control:
             sent_at=datetime.now(UTC),
         )
         await self._dispatcher.receive(message)
+        return {"unanswered": NOT_ANSWERED if self._inbox.is_passed_over(message) else None}
 
     def _require_console(self) -> None:
         if not self._console.is_on:

@@ -24,7 +24,7 @@ from vaultloop.vault import frontmatter
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
 from vaultloop.vault.loader import Loader
-from vaultloop.vault.protected import Protected, is_declared_at, protected_in
+from vaultloop.vault.protected import LookAlikes, Protected, is_declared_at, protected_in
 from vaultloop.vault.publish import refusal
 from vaultloop.vault.reading import is_note, may_be_seen
 from vaultloop.vault.scan import bad_name, too_deep
@@ -113,6 +113,7 @@ class Explanation:
 
     def __init__(self, files: Files, owners: Collection[str]) -> None:
         """Read what `files` declare; `owners` are the ids of the vault's owners."""
+        self._files = files
         self._snapshot = Loader(KINDS, Effort()).load(files)
         self._owners = frozenset(owners)
         self._protected = protected_in(files)
@@ -135,11 +136,9 @@ class Explanation:
             policy = self._policy(question, guard)
         except Denied as error:
             grounds = tuple(self._in_the_way(question, guard))
-            more = " ".join(text for name, text in stalled.items() if name == question.scope)
-            return Answer(False, f"{error} {more}".strip(), grounds, self._snapshot.revision)
-        allowed, why, grounds = _Reasons(
-            self._scopes[policy.scope], policy, self._protected, self._defaults
-        ).to(question)
+            return Answer(False, str(error), grounds, self._snapshot.revision)
+        reasons = _Reasons(self._scopes[policy.scope], policy, self._protected, self._defaults, self._files)
+        allowed, why, grounds = reasons.to(question)
         if policy.scope in stalled:
             why = f"{why} {stalled[policy.scope]}".strip()
         return Answer(allowed, why, grounds, self._snapshot.revision, policy)
@@ -162,7 +161,7 @@ class Explanation:
             person = (
                 OWNER if chat == OWNER or scope is None else next(iter(guard.people(scope.ref.name)), OWNER)
             )
-        return guard.admit(Message("explain", chat, "0", person, "", datetime.now(UTC)))
+        return guard.admit_openly(Message("explain", chat, "0", person, "", datetime.now(UTC)))
 
     def _in_the_way(self, question: Question, guard: ScopeComponent) -> Iterator[Ground]:
         """The lines because of which nobody, or not this person, is let in."""
@@ -182,8 +181,19 @@ class Explanation:
             else:
                 yield from _lines(declared.source, "people") or _lines(declared.source, "chats")
         if not claiming:
-            for ref in self._snapshot.broken:
-                yield from self._errors(ref.name) if ref.kind == "scope" else ()
+            for ref, path in self._snapshot.broken.items():
+                if ref.kind == "scope" and self._names_chat(path, question.chat or OWNER):
+                    yield from self._errors(ref.name)
+
+    def _names_chat(self, path: str, chat: str) -> bool:
+        """Whether a note with an error would have this chat, as far as it can be read."""
+        entry = self._files.entry(path)
+        text = self._files.read(entry).decode(errors="replace") if entry else ""
+        found = frontmatter.parse(path, text).properties.get("chats")
+        listed = found.value if found and isinstance(found.value, list) else [found.value] if found else []
+        named = {str(item).split(maxsplit=1)[0] for item in listed if str(item).strip()}
+        own = {OWNER, *self._owners}
+        return not named.isdisjoint(own if chat in own else {chat})
 
     def _errors(self, scope: str) -> Iterator[Ground]:
         path = self._snapshot.broken.get(Ref("scope", scope))
@@ -201,11 +211,13 @@ class _Reasons:
         policy: Policy,
         protected: Protected,
         defaults: Resource[Any] | None,
+        files: Files,
     ) -> None:
         self._source = scope.source
         self._policy = policy
         self._protected = protected
         self._defaults = defaults
+        self._files = files
 
     def to(self, question: Question) -> _Finding:
         match question.what:
@@ -233,7 +245,11 @@ class _Reasons:
         if not is_note(path) and policy.attachments == "none":
             return False, "It is no note, and attachments are left out.", self._lines("attachments")
         if not is_note(path) and policy.attachments == "on-demand":
-            return True, "It is there if what the session is asked names it.", (*granted, *self._lines("attachments"))
+            return (
+                True,
+                "It is there if what the session is asked names it.",
+                (*granted, *self._lines("attachments")),
+            )
         return True, "", granted
 
     def _writing(self, path: str) -> _Finding:
@@ -242,6 +258,8 @@ class _Reasons:
             told, grounds = self._not_granted(path, "can-write")
             return False, f"{told} {_AT_PUBLISH}", grounds
         granted = tuple(self._granting(path, "can-write"))
+        if not why and (twin := self._twin(path)):
+            return False, f"Refused: its name cannot be told from `{twin}`. {_AT_PUBLISH}", granted
         if path in self._protected:
             return self._self_edit(path, why, granted)
         if why:
@@ -249,6 +267,21 @@ class _Reasons:
         if unfit := _unfit(path):
             return False, f"Refused: {unfit}. {_AT_PUBLISH}", granted
         return True, "", granted
+
+    def _twin(self, path: str) -> str | None:
+        """What lies in the vault under a name that looks the same, as publishing compares them."""
+        if self._files.entry(path) is not None:
+            return None
+        place = ""
+        for name in path.split("/"):
+            start = f"{place}/" if place else ""
+            below = self._files.under(place)
+            if twin := LookAlikes(entry.path.removeprefix(start).partition("/")[0] for entry in below).of(
+                name
+            ):
+                return f"{start}{twin}"
+            place = f"{start}{name}"
+        return None
 
     def _self_edit(self, path: str, why: str, granted: tuple[Ground, ...]) -> _Finding:
         mode = self._policy.self_edit

@@ -124,8 +124,13 @@ def status_text(database: Database) -> str:
 
 
 def _parked(database: Database) -> Iterator[str]:
-    """What waits for a budget, a line for each reason."""
-    waiting = Counter(record.detail for record in Turns(database).unfinished() if record.parked)
+    """What waits for a budget, a line for each reason: also what waits behind it in its conversation."""
+    first_of: dict[str, TurnRecord] = {}
+    waiting = Counter[str]()
+    for record in Turns(database).unfinished():
+        oldest = first_of.setdefault(record.turn.conversation, record)
+        if oldest.parked:
+            waiting[oldest.detail] += 1
     yield from (f"{number} waiting for a budget: {why}" for why, number in waiting.items())
 
 

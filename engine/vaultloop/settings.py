@@ -9,10 +9,7 @@ import json
 import os
 import re
 import shlex
-import sys
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -21,44 +18,40 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from vaultloop.model.errors import VaultloopError
+from vaultloop.gateway.secrets import BODY, is_body
 from vaultloop.model.fields import Duration
 from vaultloop.model.policy import Audience
+from vaultloop.settings_sources import (
+    FILE_NAME,
+    PREFIX,
+    Given,
+    InvalidSettings,
+    default_state,
+    find_file,
+)
 from vaultloop.web.address import Address
 
-FILE_NAME = "vaultloop.toml"
-PREFIX = "VAULTLOOP_"
-SECRET_FILE = "_FILE"  # noqa: S105 - the end of a variable's name
-
-# Variables with our prefix that are not settings: where the file is, and switches of tests.
-_NOT_SETTINGS = frozenset({"VAULTLOOP_CONFIG", "VAULTLOOP_FAILPOINT", "VAULTLOOP_LANDLOCK_ABI"})
-
-# An address with a scheme, or scp-like `host:path`; everything else is a local path.
-_ADDRESS = re.compile(r"^(https?|ssh|git|file)://|^[^/\\]+:(?!\\)")
-
-
-# Settings that are one path each.
-_PATHS = ("state", "folder", "ssh-key", "known-hosts", "secrets-dir")
-
-
-class InvalidSettings(VaultloopError):
-    """The engine cannot start like this."""
+__all__ = [
+    "FILE_NAME",
+    "PREFIX",
+    "InvalidSettings",
+    "SecretBinding",
+    "Settings",
+    "default_state",
+    "folder_in",
+    "load",
+]
 
 
 def _kebab(name: str) -> str:
     return name.replace("_", "-")
-
-
-def default_state() -> Path:
-    """`$XDG_STATE_HOME/vaultloop`, or `~/.local/state/vaultloop`."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "vaultloop"
 
 
 class SecretBinding(BaseModel):
@@ -133,6 +126,17 @@ class Settings(BaseModel):
     log_level: str = "info"
     """debug, info, warning or error."""
 
+    _read: tuple[Path, ...] = PrivateAttr(())
+
+    def note_read(self, files: Iterable[Path]) -> None:
+        """Remember which files were read for these settings; see `private`."""
+        self._read = tuple(files)
+
+    @property
+    def private(self) -> tuple[Path, ...]:
+        """Files that no session may be shown: the settings file, files of secrets, the key of the remote."""
+        return (*self._read, self.ssh_key) if self.ssh_key else self._read
+
     @field_validator("owners", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
@@ -192,8 +196,12 @@ class Settings(BaseModel):
         """Refuse to start on a folder that is not there: an emptied agent would look like a wish.
 
         Raises:
-            InvalidSettings: there is no such folder.
+            InvalidSettings: there is no such folder, of the vault or of secrets.
         """
+        if self.secrets_dir is not None and not self.secrets_dir.is_dir():
+            raise InvalidSettings(
+                f"secrets-dir: {self.secrets_dir} is not there. Mount or create it, or delete the setting."
+            )
         if self.folder is not None and not self.folder.is_dir():
             raise InvalidSettings(
                 f"folder: {self.folder} is not there. Mount or create it, "
@@ -224,6 +232,13 @@ class Settings(BaseModel):
             return tuple(Path(part).expanduser().absolute() for part in value.split(os.pathsep) if part)
         return value
 
+    @field_validator("programs")
+    @classmethod
+    def _no_whole_machine(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for folder in value:
+            _require_folder(folder)
+        return value
+
     @field_validator("mounts", mode="before")
     @classmethod
     def _named_folders(cls, value: object) -> object:
@@ -234,6 +249,31 @@ class Settings(BaseModel):
         if not all(name.strip() and path.strip() for name, _, path in pairs):
             raise ValueError("a name and a folder each, such as finance=/srv/finance,tax=/srv/tax")
         return {name.strip(): Path(path.strip()).expanduser().absolute() for name, _, path in pairs}
+
+    @field_validator("mounts")
+    @classmethod
+    def _no_mounted_machine(cls, value: Mapping[str, Path]) -> Mapping[str, Path]:
+        for folder in value.values():
+            _require_folder(folder)
+        return value
+
+    @field_validator("secrets")
+    @classmethod
+    def _not_the_bodys(cls, value: Mapping[str, SecretBinding]) -> Mapping[str, SecretBinding]:
+        for name in value:
+            if is_body(name):
+                raise ValueError(
+                    f"{name} cannot be bound, for it is the engine's own: names that begin with "
+                    f"{', '.join(BODY)} never reach a session. Give the secret another name"
+                )
+        return value
+
+    @field_validator("anthropic_base_url")
+    @classmethod
+    def _over_http(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/\s]", value):
+            raise ValueError("an address that begins with https:// or http://")
+        return value
 
     @field_validator("secrets", mode="before")
     @classmethod
@@ -267,18 +307,6 @@ _SECRETS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """Values as found, each with the place that a message names."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
-
-    def put(self, key: str, value: Any, place: str) -> None:
-        self.values[key] = value
-        self.places[key] = place
-
-
 def load(
     flags: Mapping[str, Any] | None = None,
     *,
@@ -291,13 +319,11 @@ def load(
         InvalidSettings: a value is wrong, a key unknown, or the named file is missing.
     """
     environment = os.environ if environment is None else environment
-    given = _Given()
-    path = _find_file(flags or {}, config, environment)
+    given = Given()
+    path = find_file(flags or {}, config, environment)
     if path is not None:
-        _read_file(path, given)
-    for name, text in environment.items():
-        if name.startswith(PREFIX) and name not in _NOT_SETTINGS and text:
-            _read_variable(name, text, given)
+        given.read_file(path)
+    given.read_environment(environment, _SECRETS)
     for key, value in (flags or {}).items():
         if value is not None:
             given.put(key, value, f"--{key}")
@@ -312,85 +338,54 @@ def folder_in(path: Path) -> Path | None:
     """
     if not path.is_file():
         return None
-    given = _Given()
-    _read_file(path, given)
+    given = Given()
+    given.read_file(path)
     folder = given.values.get("folder")
     return folder if isinstance(folder, Path) else None
 
 
-def _find_file(flags: Mapping[str, Any], config: Path | None, environment: Mapping[str, str]) -> Path | None:
-    named = config or (Path(environment["VAULTLOOP_CONFIG"]) if environment.get("VAULTLOOP_CONFIG") else None)
-    if named is not None:
-        if not named.expanduser().is_file():
-            raise InvalidSettings(f"{named}: no such settings file. Name an existing one with --config.")
-        return named.expanduser()
-    state = flags.get("state") or environment.get("VAULTLOOP_STATE") or default_state()
-    beside_command = Path(sys.argv[0]).absolute().parent
-    candidates = (folder / FILE_NAME for folder in (Path.cwd(), beside_command, Path(state).expanduser()))
-    return next((path for path in candidates if path.is_file()), None)
+def _require_folder(folder: Path) -> None:
+    if not folder.is_absolute():
+        raise ValueError("the path of a folder, such as /opt/agent")
+    if folder.resolve().parent == folder.resolve():
+        raise ValueError("a folder; `/` would be the whole machine, with every secret on it")
 
 
-def _read_file(path: Path, given: _Given) -> None:
+def _validated(given: Given) -> Settings:
+    given.make_paths_absolute()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidSettings(f"{path} cannot be read as TOML: {error}.") from error
-    for key, value in table.items():
-        if key in _PATHS and isinstance(value, str):
-            value = path.parent / Path(value).expanduser()  # noqa: PLW2901 - the same value, made absolute
-        if key == "programs" and isinstance(value, list):
-            value = [path.parent / Path(str(item)).expanduser() for item in value]  # noqa: PLW2901 - likewise
-        if key == "mounts" and isinstance(value, dict):
-            value = {  # noqa: PLW2901 - likewise
-                name: path.parent / Path(str(item)).expanduser() for name, item in value.items()
-            }
-        if key == "remote" and isinstance(value, str) and not _ADDRESS.match(value):
-            value = str(path.parent / Path(value).expanduser())  # noqa: PLW2901 - likewise
-        given.put(key, value, f"{path}: {key}")
-
-
-def _read_variable(name: str, text: str, given: _Given) -> None:
-    """The setting that `name` is the variable of; a secret's may end in `_FILE` and name where it lies."""
-    key, value = _key(name), text
-    if name.endswith(SECRET_FILE) and _key(name.removesuffix(SECRET_FILE)) in _SECRETS:
-        key, value = _key(name.removesuffix(SECRET_FILE)), _read_secret(Path(text), name)
-    if (other := given.places.get(key, "")).startswith(PREFIX):
-        raise InvalidSettings(f"{name} and {other} are both set: keep one of them.")
-    given.put(key, value, name)
-
-
-def _key(variable: str) -> str:
-    return variable.removeprefix(PREFIX).lower().replace("_", "-")
-
-
-def _read_secret(path: Path, variable: str) -> str:
-    try:
-        if secret := path.expanduser().read_text(encoding="utf-8").strip():
-            return secret
-        why = "it is empty"
-    except (OSError, UnicodeDecodeError) as error:
-        why = str(error.strerror) if isinstance(error, OSError) else "it is no UTF-8 text"
-    raise InvalidSettings(
-        f"{variable}: {path} gives no secret ({why}). Name a file that holds it and nothing else."
-    )
-
-
-def _validated(given: _Given) -> Settings:
-    for key in _PATHS:
-        if key in given.values:
-            given.values[key] = Path(given.values[key]).expanduser().absolute()
-    try:
-        return Settings.model_validate(given.values)
+        found = Settings.model_validate(given.values)
     except ValidationError as error:
         # The cause is dropped on purpose: it would print the value, which may be a password.
         raise InvalidSettings("\n".join(_explained(item, given) for item in error.errors())) from None
+    found.note_read(given.private)
+    return found
 
 
-def _explained(item: Mapping[str, Any], given: _Given) -> str:
+# What was expected, where the library's words would be about its own types.
+_EXPECTED = {
+    "string_type": "a text in quotes",
+    "path_type": 'a path in quotes, such as "/srv/vault"',
+    "tuple_type": 'a list, such as ["one", "two"]',
+    "mapping_type": "a table of names, each with its value",
+    "dict_type": "a table of names, each with its value",
+    "model_type": 'a table, such as {hosts = ["api.example.org"]}',
+    "model_attributes_type": 'a table, such as {hosts = ["api.example.org"]}',
+    "enum": "only owner and cron",
+}
+
+
+def _explained(item: Mapping[str, Any], given: Given) -> str:
     key = str(item["loc"][0]) if item["loc"] else ""
     place = given.places.get(key, key)
+    inner = [str(part) for part in item["loc"][1:]]
     if item["type"] == "extra_forbidden":
-        known = ", ".join(sorted(_kebab(name) for name in Settings.model_fields))
+        known = ", ".join(
+            sorted(_kebab(name) for name in (SecretBinding if inner else Settings).model_fields)
+        )
+        if inner:
+            return f"{place}: {inner[0]} has no key `{inner[-1]}`. Its keys are: {known}."
         return f"{place}: no such setting. The settings are: {known}."
-    message = str(item["msg"]).removeprefix("Value error, ").removesuffix(".")
-    return f"{place}: {message}." if place else f"{message}."
+    where = " ".join((place, *inner)) if place else ""
+    message = _EXPECTED.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ").removesuffix(".")
+    return f"{where}: {message}." if where else f"{message}."

@@ -9,7 +9,7 @@ from support.running import BASE, Place
 CHAT, ANN = "-1001234567890", "1001"
 FAMILY = "agent/scopes/family.md"
 SERVER = note("mcp-server", transport="stdio", command="serve", allow_tools='"*"')
-WAITS = "The scope `family` cannot be used as yet; the owner can see why with `vaultloop status`."
+WAITS = "This cannot be answered here as yet; the owner can see why."
 VAULT = {
     **BASE,
     FAMILY: scope(CHAT, ANN, can_read="Home.md"),

@@ -1,6 +1,7 @@
 """JSON-RPC 2.0 over a unix socket."""
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,25 @@ async def test_a_socket_left_by_a_killed_server_is_replaced(tmp_path: Path) -> N
     (tmp_path / "s").write_text("left over")
     async with serving(tmp_path / "s", HANDLERS), connected(tmp_path / "s") as peer:
         assert await peer.call("echo") == {}
+
+
+@asynchronous
+async def test_a_call_that_could_not_be_sent_to_its_end_leaves_no_unread_error(tmp_path: Path) -> None:
+    unread: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unread.append(context["message"]))
+    gone = asyncio.Event()
+
+    async def leave(peer: Peer, _: JsonObject) -> None:
+        # More than the socket holds: the sending waits, and fails when the other side goes away.
+        with pytest.raises(ConnectionError):
+            await peer.call("never", text="x" * 10_000_000)
+        gone.set()
+
+    async with serving(tmp_path / "s", {"leave": leave}):
+        _, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(b'{"jsonrpc": "2.0", "method": "leave"}\n')
+        await writer.drain()
+        writer.transport.abort()
+        await gone.wait()
+    gc.collect()
+    assert unread == []

@@ -61,7 +61,7 @@ async def test_the_answer_is_all_that_is_printed(place: Place) -> None:
 async def test_scripts_get_an_object_and_in_a_conversation_one_a_line(place: Place) -> None:
     async with place.engine():
         once = await chat(place, "--json", "--once", "how many notes are there?")
-        assert json.loads(once.out) == {"text": "I can see 1 note.", "refused": False}
+        assert json.loads(once.out) == {"text": "I can see 1 note.", "refused": False, "outcome": "done"}
         refused = await chat(place, "--json", "--once", "/help", "--chat", "-42", "--person", "43")
         assert (refused.code, json.loads(refused.out)["refused"]) == (1, True)
 
@@ -123,6 +123,32 @@ async def test_bytes_that_are_no_text_are_refused_in_words(place: Place) -> None
         said = await chat(place, "--once", os.fsdecode(b"caf\xe9"))
         assert (said.code, said.out) == (1, "")
         assert "no UTF-8 text" in said.err
+
+
+@asynchronous
+async def test_a_session_that_does_not_end_well_makes_it_exit_1(tmp_path: Path) -> None:
+    defaults = note("defaults", runner="command", command="'false'")
+    place = Place.with_remote(tmp_path, {**BASE, "agent/defaults.md": defaults})
+    async with place.engine():
+        said = await chat(place, "--once", "hello")
+        assert (said.code, "ended with status 1" in said.out) == (1, True)
+        told = json.loads((await chat(place, "--json", "--once", "hello")).out)
+        assert (told["outcome"], told["refused"]) == ("failed", False)
+
+
+@asynchronous
+async def test_who_is_not_answered_any_more_learns_so_at_once(tmp_path: Path) -> None:
+    seldom = scope(chat="-42", people="42", messages_per_person_per_hour="1")
+    place = Place.with_remote(tmp_path, {**BASE, "agent/scopes/family.md": seldom})
+    spoken = ("--chat", "-42", "--person", "42")
+    async with place.engine():
+        assert (await chat(place, "--once", "hello", *spoken)).code == 0
+        told = await chat(place, "--once", "hello", *spoken)
+        assert (told.code, "Say it again after" in told.out) == (1, True)
+        silent = await chat(place, "--once", "hello", *spoken)
+        assert (silent.code, silent.out.startswith("Not answered: ")) == (1, True)
+        talk = await chat(place, *spoken, typed="hello\n")
+        assert "    Not answered: " in talk.out
 
 
 @asynchronous

@@ -83,6 +83,29 @@ def test_without_a_path_the_vault_is_here_or_where_the_environment_says(tmp_path
     assert check(str(good), VAULTLOOP_FOLDER=str(bad))[0] == 0
 
 
+def test_where_no_vault_is_around_the_one_of_the_settings_is_checked_and_named(tmp_path: Path) -> None:
+    bad = write(tmp_path / "bad", {"agent/rule.md": note("rule", "x", order="first")})
+    good = write(tmp_path / "good", GOOD)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (config := tmp_path / "vaultloop.toml").write_text('folder = "bad"\n')
+    code, said = check(here=elsewhere, VAULTLOOP_CONFIG=str(config))
+    assert (code, f" in {bad}, 1 error" in said) == (1, True)
+    assert check(here=tmp_path)[0] == 1
+    assert check(here=good, VAULTLOOP_CONFIG=str(config)) == (0, "1 declaration, no problems.\n")
+    assert check(here=elsewhere, VAULTLOOP_CONFIG=str(config), VAULTLOOP_FOLDER=str(good))[0] == 0
+    assert check(here=elsewhere, VAULTLOOP_CONFIG=str(tmp_path / "missing.toml"))[0] == 78
+
+
+def test_nobody_is_advised_to_make_a_vault_of_a_clone_of_something_else(tmp_path: Path) -> None:
+    assert f"vaultloop init {tmp_path}" in check(here=tmp_path)[1]
+    (tmp_path / ".git").mkdir()
+    (below := tmp_path / "src").mkdir()
+    code, said = check(here=below)
+    assert (code, "init" in said, "Name the vault's folder" in said) == (66, False, True)
+    (tmp_path / ".obsidian").mkdir()
+    assert "vaultloop init" in check(here=below)[1]
+
+
 def test_the_corrected_line_is_shown_below_the_wrong_one(tmp_path: Path) -> None:
     write(tmp_path, {**GOOD, "agent/crons/digest.md": cron(tmezone="Europe/Berlin")})
     message = "There is no key `tmezone`; `timezone` is what a `cron` note has."

@@ -109,6 +109,15 @@ def test_people_read_what_is_missing_and_how_to_get_it() -> None:
     assert "found    connect guard" in said
 
 
+def test_what_the_engine_does_without_is_optional_whether_the_machine_has_it_or_not() -> None:
+    _, said = doctor(COLUMNS="400")
+    for layer in (Layer.GROUPS, Layer.USER):
+        (line,) = [line for line in said.splitlines() if LAYERS[layer].title in line]
+        assert line.startswith("  optional ")
+        assert LAYERS[layer].remedy not in said
+    assert "missing  control group" not in said
+
+
 def test_a_program_is_started_in_a_cell_to_see_that_the_layers_work_together() -> None:
     code, told = report(files={"true": "#!/bin/sh\necho no room >&2\nexit 3\n"}, PATH="{home}")
     assert code == 1

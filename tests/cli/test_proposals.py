@@ -8,7 +8,8 @@ import pytest
 
 from support.run import asynchronous
 from support.running import BASE, Place
-from vaultloop.cli.proposals import visible
+from vaultloop.cli.proposals import _print
+from vaultloop.model.visible import visible
 
 RULES = {**BASE, "CLAUDE.md": "Answer briefly.\n"}
 
@@ -87,6 +88,8 @@ async def test_a_no_says_what_is_wrong(place: Place) -> None:
     run("proposals", "show", "7", expect=1)
     run("proposals", "approve", "7", "abcdef", expect=1)
     run("proposals", "approve", "x", "abcdef", expect=64)
+    run("proposals", "approve", "7", "", expect=1)
+    run("proposals", "deny", "9" * 23, expect=1)
     assert place.installation.json("proposals") == {"proposals": []}
 
 
@@ -100,4 +103,20 @@ async def test_a_session_shows_what_was_refused_and_what_it_proposed(place: Plac
 
 
 def test_letters_that_hide_or_turn_others_are_named() -> None:
-    assert visible("a\u202eb\u200bc\x1b[2J") == "a<U+202E>b<U+200B>c[2J"
+    assert visible("a\u202eb\u200bc\x1b[2J") == "a<U+202E>b<U+200B>c<U+001B>[2J"
+
+
+def test_no_line_of_others_looks_like_one_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    forged = "+a\u2028Take it: x\u0085y\x0bz\n+b\r\n"
+    proposal = {
+        **dict.fromkeys(("session", "made", "reason"), "s"),
+        "permissions": ["a\u2028b"],
+        "scope": "pub",
+        "proposal": 1,
+        "state": "denied",
+        "diff": forged,
+    }
+    _print(proposal)
+    shown = capsys.readouterr().out
+    assert shown.startswith("a<U+2028>b\n")
+    assert shown.endswith("\n+a<U+2028>Take it: x<U+0085>y<U+000B>z\n+b\n")

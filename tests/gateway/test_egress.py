@@ -16,6 +16,7 @@ from support.run import asynchronous
 from vaultloop.gateway.egress import Egress, Streams, Times
 from vaultloop.gateway.resolver import Address
 from vaultloop.gateway.terms import Terms
+from vaultloop.gateway.told import MOST_TOLD
 from vaultloop.model.policy import Audience
 
 HOST = "api.example.org"
@@ -45,11 +46,14 @@ class World:
     asked: list[str] = field(default_factory=list)
     reached: list[str] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
+    session: str = "s1"
+    egress: Egress = field(init=False)
     door: int = 0
     host: int = 0
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["World"]:
+        self.egress = Egress(resolver=self._resolve, connector=self._reach, times=self.times)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         AUTHORITY.issue_cert(HOST, "*.example.org").configure_cert(context)
         async with _serving(self._answer, context) as self.host, _serving(self._meet) as self.door:
@@ -80,9 +84,8 @@ class World:
         authority = (await reader.readline()).decode().rstrip("\n")
         proof = (await reader.readline()).decode().rstrip("\n")
         headers = {"proxy-authorization": proof} if proof else {}
-        terms = Terms("s1", "finance", Audience.GROUP, ("message", "m"), hosts=self.hosts)
-        egress = Egress(resolver=self._resolve, connector=self._reach, times=self.times)
-        await egress.connect(authority, headers, reader, writer, terms, TOKEN)
+        terms = Terms(self.session, "finance", Audience.GROUP, ("message", "m"), hosts=self.hosts)
+        await self.egress.connect(authority, headers, reader, writer, terms, TOKEN)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while said := await reader.read(65536):
@@ -183,8 +186,30 @@ async def test_whoever_does_not_prove_the_token_is_refused(caplog: pytest.LogCap
         for proof in proofs:
             assert (await world.refusal(proof=proof)).startswith("407 ")
         assert world.asked == []
-    assert len(caplog.messages) == len(proofs)
+    assert caplog.messages == [
+        f"session s1 of scope finance: no tunnel to '{HOST}:443': this door was not given its token"
+    ]
     assert TOKEN not in caplog.text
+
+
+@asynchronous
+async def test_of_what_a_session_is_refused_the_log_tells_each_thing_once_and_not_too_much(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with World().open() as world:
+        for n in range(MOST_TOLD * 2):
+            for _ in range(2):
+                assert (await world.refusal(f"evil{n}.org:443")).startswith("403 ")
+        told = list(caplog.messages)
+        world.session = "s2"
+        await world.refusal("evil0.org:443")
+    assert [f"'evil{n}.org:443'" in line for n, line in enumerate(told)] == [True] * MOST_TOLD
+    assert caplog.messages[len(told) :] == [
+        (
+            "session s2 of scope finance: no tunnel to 'evil0.org:443': "
+            "the scope does not name this host in `hosts`"
+        )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import pytest
 from support.gateway_at import BODY, gateway_at, terms
 from support.messages_api import Says, messages_api
 from support.run import asynchronous
-from vaultloop.gateway.face import LARGEST_BODY, Times
+from vaultloop.gateway.face import Times
 from vaultloop.gateway.head import LARGEST_HEAD
+from vaultloop.gateway.model_api import LARGEST_BODY
 from vaultloop.gateway.server import MOST_CONNECTIONS
 from vaultloop.model.gateway import Door
+from vaultloop.model.policy import Audience
 
 CONTENT = json.dumps({**BODY, "stream": False}).encode()
 # For requests that never come to their end: no test waits for the real ones.
@@ -170,13 +172,20 @@ async def test_a_head_without_end_is_cut_off(tmp_path: Path) -> None:
     assert status(answer) == 431
 
 
+@pytest.mark.parametrize("audience", Audience)
 @asynchronous
-async def test_a_body_that_is_too_large_is_refused_by_its_length(tmp_path: Path) -> None:
+async def test_a_body_that_is_too_large_is_refused_by_its_length(tmp_path: Path, audience: Audience) -> None:
+    most = LARGEST_BODY[audience]
     with messages_api() as api:
         async with gateway_at(tmp_path, api.url, times=HASTY) as gateway:
-            door = await gateway.open(terms())
-            answer = await gateway.raw(door, post(door, f"content-length: {LARGEST_BODY + 1}"))
-    assert status(answer) == 413
+            door = await gateway.open(terms(audience=audience))
+            too_much, enough = [
+                await gateway.raw(door, post(door, f"content-length: {n}")) for n in (most + 1, most)
+            ]
+    assert status(too_much) == 413
+    assert f"longer than {most} bytes" in too_much.decode()
+    # It is waited for, in vain.
+    assert status(enough) == 408
 
 
 @asynchronous
@@ -187,12 +196,27 @@ async def test_a_body_that_grows_too_large_is_refused_as_it_grows(tmp_path: Path
             door = await gateway.open(terms())
             reader, writer = await asyncio.open_connection(door.host, door.port)
             writer.write(post(door, "transfer-encoding: chunked"))
-            for _ in range(LARGEST_BODY // (1 << 20) + 1):
+            for _ in range(LARGEST_BODY[Audience.OWNER] // (1 << 20) + 1):
                 writer.write(chunk)
             answer = await reader.readuntil(b"\r\n\r\n")
             writer.close()
     assert status(answer) == 413
     assert api.requests == []
+
+
+@asynchronous
+async def test_a_body_of_thousands_of_tiny_pieces_is_refused(tmp_path: Path) -> None:
+    with messages_api() as api:
+        async with gateway_at(tmp_path, api.url, times=HASTY) as gateway:
+            door = await gateway.open(terms())
+            head = post(door, "transfer-encoding: chunked")
+            tiny = await gateway.raw(door, head + b"1\r\n \r\n" * 2000)
+            usual = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [b" " * 1024] * 2000)
+            ends = b"%x\r\n%s\r\n0\r\n\r\n" % (len(CONTENT), CONTENT)
+            small = await gateway.raw(door, head + usual + ends)
+    assert status(tiny) == 400
+    assert b"too many small pieces" in tiny
+    assert status(small) == 200
 
 
 @pytest.mark.parametrize("part", ["POST /v1/mess", "head"])

@@ -3,28 +3,23 @@
 import asyncio
 import os
 import signal
-import sys
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from support.gateway_at import BODY, NOON, REAL_KEY, Gateway, gateway_at, knocked, terms
+from support.gateway_at import BODY, NOON, REAL_KEY, gateway_at, process_on, terms
 from support.messages_api import Dawdles, Says, messages_api
 from support.run import asynchronous
-from vaultloop.aio.clock import VirtualClock
-from vaultloop.aio.process import running
 from vaultloop.aio.rpc import RpcError
 from vaultloop.aio.supervise import background
 from vaultloop.gateway.account import Account
-from vaultloop.gateway.keys import Keys
-from vaultloop.gateway.server import name_of_process
 from vaultloop.model.gateway import SOCKET
-from vaultloop.state.ledger import FILE_NAME, Entry, Ledger, Usage
+from vaultloop.state.ledger import FILE_NAME, NANO, Entry, Ledger, Usage
+from vaultloop.state.period import Period
+from vaultloop.state.writer import name_of_process
 
 
 @asynchronous
@@ -129,17 +124,6 @@ async def test_once_the_engine_is_gone_streams_are_read_to_their_end_and_nobody_
     assert not (tmp_path / SOCKET).exists()
 
 
-@asynccontextmanager
-async def process_on(state: Path, upstream: str) -> AsyncIterator[tuple[int, Gateway]]:
-    """A gateway in a process of its own, as the engine starts it: its pid, and it."""
-    command = [sys.executable, "-m", "vaultloop", "gateway", "--state", str(state)]
-    environment = {**os.environ, "PYTHONPATH": "engine"}
-    async with running(command, cwd=Path.cwd(), environment=environment) as process:
-        await process.write(Keys(api_key=REAL_KEY, base_url=upstream).to_line())
-        async with knocked(state) as peer, aiohttp.ClientSession() as http:
-            yield process.pid, Gateway(state, peer, http, VirtualClock(NOON), asyncio.Event())
-
-
 @asynchronous
 async def test_what_a_killed_gateway_had_under_way_becomes_an_estimate(tmp_path: Path) -> None:
     go = threading.Event()
@@ -153,6 +137,11 @@ async def test_what_a_killed_gateway_had_under_way_becomes_an_estimate(tmp_path:
                 assert begun
                 os.kill(pid, signal.SIGKILL)
         go.set()
+        with Ledger(tmp_path / FILE_NAME, read_only=True) as ledger:
+            # Budgets count it before another gateway has closed it.
+            assert len(ledger.gateways()) == 1
+            spent = ledger.spent(Period.DAY, NOON, "UTC")
+            assert 0 < spent == round(ledger.bill("s1").usd * NANO)
         async with gateway_at(tmp_path, api.url) as gateway:
             with Ledger(tmp_path / FILE_NAME, read_only=True) as ledger:
                 bill = ledger.bill("s1")

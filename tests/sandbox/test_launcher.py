@@ -1,5 +1,6 @@
 import asyncio
 import os
+import platform
 import shutil
 import signal
 from dataclasses import replace
@@ -233,6 +234,63 @@ import os
 for number in range(1_000_000):
     os.mkdir(os.environ['HOME'] + f'/{number}')
 """
+# Beyond the reach of whoever counts folders by their paths.
+CLOSED = """
+import os, time
+os.mkdir(os.environ['TMPDIR'] + '/closed', 0o300)
+time.sleep(1000)
+"""
+DEEP = """
+import os, time
+os.chdir(os.environ['TMPDIR'])
+for _ in range(25):
+    os.mkdir('d' * 200)
+    os.chdir('d' * 200)
+time.sleep(1000)
+"""
+# Files that have neither a name nor a descriptor, and are mapped by a page.
+MAPPER = """
+import ctypes, os, time
+libc, path = ctypes.CDLL(None), os.environ['TMPDIR'] + '/mapped\\r'
+for _ in range(8):
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    for _ in range(16): os.write(fd, bytes(1 << 20))
+    libc.mmap(None, ctypes.c_size_t(4096), 1, 1, fd, ctypes.c_long(0))
+    os.close(fd)
+    os.unlink(path)
+time.sleep(1000)
+"""
+# Memory in processes whose first thread has ended.
+HEADLESS = """
+import ctypes, os, threading, time
+def hold():
+    held = bytearray(b'x') * (100 << 20)
+    time.sleep(1000)
+for _ in range(4):
+    if os.fork() == 0:
+        threading.Thread(target=hold).start()
+        ctypes.CDLL(None).syscall(ctypes.c_long(EXIT), 0)
+time.sleep(1000)
+""".replace("EXIT", "60" if platform.machine() == "x86_64" else "93")
+WATCHER = """
+import os, select, time
+pipes = [os.pipe()[0] for _ in range(200)]
+polls = [select.epoll() for _ in range(60)]
+for poll in polls:
+    for pipe in pipes:
+        poll.register(pipe)
+time.sleep(1000)
+"""
+SPEAKER = """
+import os
+while True:
+    os.write(1, bytes(65536))
+"""
+CHATTERBOX = """
+import os
+while True:
+    os.write(1, b'\\n' * 65536)
+"""
 SLEEPER = "import time; time.sleep(1000)"
 
 
@@ -258,8 +316,19 @@ async def breached(folder: Path, program: str) -> list[str]:
         (SCRIBBLER, "it wrote more than 64 MiB"),
         (HIDER, "it wrote more than 64 MiB"),
         (MAKER, "it made more than 500 files"),
+        (CLOSED, "it made a folder that cannot be looked into"),
+        (DEEP, "it made a folder that cannot be looked into"),
+        (MAPPER, "it wrote more than 64 MiB"),
+        (HEADLESS, "it used more than 256 MiB of memory"),
+        (WATCHER, "it watched more than 10000 descriptors"),
+        (SPEAKER, "it printed more than 64 MiB"),
+        (CHATTERBOX, "it printed more than 64 MiB"),
     ],
-    ids=["fork bomb", "memory", "full scratch folder", "files without a name", "many files"],
+    ids=[
+        *("fork bomb", "memory", "full scratch folder", "files without a name", "many files"),
+        *("folder that cannot be listed", "folder too deep for a path", "files that are only mapped"),
+        *("memory after the first thread", "watches", "one long line", "empty lines"),
+    ],
 )
 def test_a_program_that_breaches_a_limit_is_ended_alone_and_it_is_said_which(
     who: str, program: str, why: str

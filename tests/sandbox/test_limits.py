@@ -1,14 +1,30 @@
+import ctypes
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from support import unprivileged
 from support.cells import WHO, cell_at, ended, fence, python, run_by
 from vaultloop.sandbox import limits
-from vaultloop.sandbox.limits import GIB, MIB, Limits, Watch, counted, said, tasks_of
+from vaultloop.sandbox.limits import (
+    GIB,
+    MIB,
+    Held,
+    Limits,
+    UncountedError,
+    Watch,
+    counted,
+    living,
+    said,
+    tasks_of,
+)
 
 # Prints the limits that the kernel holds, the niceness, and the standing with the out-of-memory killer.
 HELD = """
@@ -70,6 +86,92 @@ def test_bytes_and_files_are_counted_without_following_links(tmp_path: Path) -> 
     assert MIB <= size < 2 * MIB
     assert counted([str(tmp_path / "a")], 2)[1] == 3
     assert counted([str(tmp_path / "nowhere")]) == (0, 0)
+
+
+def uncounted(folder: str) -> list[str]:
+    """What is said of a folder that may not be listed, of one without search, and of one too deep."""
+    said = []
+    for name, mode in (("closed", 0o300), ("unsearched", 0o700), ("deep", 0o700)):
+        made = Path(folder, name)
+        made.mkdir(mode=mode)
+        if name == "unsearched":
+            (made / "file").touch()
+            made.chmod(0o400)
+        if name == "deep":
+            os.chdir(made)
+            for _ in range(25):
+                os.mkdir("d" * 200)  # noqa: PTH102 - no path is as long
+                os.chdir("d" * 200)
+        try:
+            said.append(str(counted([str(made)])))
+        except UncountedError:
+            said.append("uncounted")
+    return said
+
+
+def test_a_folder_that_cannot_be_counted_is_not_taken_for_an_empty_one() -> None:
+    with unprivileged.place() as folder:
+        assert unprivileged.drive(uncounted, str(folder)) == ["uncounted"] * 3
+
+
+def hidden() -> list[str]:
+    """What the watch says at each look at a process that nobody can look into, and of its memory."""
+    limits.EAGER = limits.FOLDERS_PAUSE = 0.0
+    limits.FOLDERS_SHARE = 1e9
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        held = bytearray(b"x") * (64 * MIB)
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+        os.write(tell, b"-")
+        signal.pause()
+        held.clear()
+    os.read(told, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        watch, small = (Watch(Limits(memory=most), folder, []) for most in (GIB, 32 * MIB))
+        said = [watch.breach(), watch.breach(), small.breach()]
+    os.kill(child, signal.SIGKILL)
+    # Until it is fetched it belongs to root: nobody looks into it, and nothing is wrong.
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch(Limits(), folder, [])
+        return [*said, watch.breach(), watch.breach()]
+
+
+def test_a_process_that_hides_is_counted_in_full_and_ends_its_session() -> None:
+    assert unprivileged.drive(hidden) == [
+        "",
+        "The session was ended: a process of it cannot be looked into.",
+        "The session was ended: it used more than 32 MiB of memory.",
+        "",
+        "",
+    ]
+
+
+def test_a_nameless_file_below_a_path_that_is_too_long_is_counted(tmp_path: Path) -> None:
+    below = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=below)
+        above, below = below, os.open("d" * 200, os.O_RDONLY, dir_fd=below)
+        os.close(above)
+    file = os.open("file", os.O_RDWR | os.O_CREAT, dir_fd=below)
+    os.unlink("file", dir_fd=below)
+    before = Held.by(living([os.getpid()]), [], MIB).size
+    os.write(file, bytes(MIB))
+    assert Held.by(living([os.getpid()]), [], MIB).size - before >= MIB
+    os.close(file)
+    os.close(below)
+
+
+def test_watches_are_counted_also_where_one_file_is_watched_by_many_numbers() -> None:
+    with select.epoll() as poll:
+        reading, writing = os.pipe()
+        copies = [os.dup(reading) for _ in range(50)]
+        for copy in copies:
+            poll.register(copy, select.EPOLLIN)
+        assert Held.by(living([os.getpid()]), [], MIB).watches >= 50
+        for descriptor in (reading, writing, *copies):
+            os.close(descriptor)
 
 
 def test_what_lay_in_the_view_at_the_start_does_not_count(

@@ -185,3 +185,11 @@ def nowhere(folder: str) -> str:
 def test_where_nothing_can_be_tried_nothing_is_taken_for_found() -> None:
     with place() as folder:
         assert "cannot be tried out here" in drive(nowhere, str(folder))
+
+
+def test_what_brings_landlock_and_its_moves_is_said_once() -> None:
+    lacking = (Layer.FILES, Layer.MOVES)
+    found = Probe(tuple(Finding(layer, errno.ENOSYS * (layer in lacking), "") for layer in Layer), 0)
+    with pytest.raises(Stalled) as refused:
+        found.confinement(Audience.GROUP, ())
+    assert refused.value.cure == LAYERS[Layer.FILES].remedy

@@ -223,6 +223,37 @@ def test_every_call_of_the_lists_fails_with_its_errno() -> None:
     assert {name: pair for name, pair in said.items() if pair[0] != pair[1]} == {}
 
 
+def handing_over() -> list[str]:
+    """What comes of a descriptor, a message and a word, before and after none is handed over any more."""
+    seccomp.install(GROUP)
+    said = []
+    for lets in (True, False):
+        if not lets:
+            seccomp.keep_descriptors()
+        one, other = socket.socketpair()
+        said.append(outcome(partial(socket.send_fds, one, [b"x"], [0])))
+        said.append(outcome(partial(one.sendmsg, [b"x"])))
+        said.append(outcome(partial(raw, "sendmmsg", one.fileno(), 0, 0, 0)))
+        said.append(outcome(partial(one.sendall, b"word")))
+        said.append(outcome(partial(os.writev, one.fileno(), [b"wo", b"rd"])))
+        other.close()
+    return said
+
+
+def test_after_the_listener_no_descriptor_is_handed_over_and_streams_still_work() -> None:
+    said = drive(handing_over)
+    assert said[:5] == ["works"] * 5
+    assert said[5:] == ["EACCES"] * 3 + ["works"] * 2
+
+
+@MACHINES
+def test_messages_are_refused_on_both_processors(machine: Machine) -> None:
+    program = seccomp.program_of_messages(machine)
+    for name in seccomp.MESSAGES:
+        assert answer(program, machine.numbers[name], machine.audit) == refuse(errno.EACCES)
+    assert answer(program, machine.numbers["sendto"], machine.audit) == ALLOW
+
+
 def times_of_an_owner(folder: str) -> str:
     note = Path(folder) / "note"
     note.touch()
@@ -326,6 +357,11 @@ CALLS = {
     ("clone", 0x3D0F00): ALLOW,
     ("clone", 0x20000): refuse(errno.EPERM),
     ("clone", 0x8000): refuse(errno.EPERM),
+    ("clone", 0x10100): refuse(errno.EPERM),
+    ("prctl", 4, 0): refuse(errno.EPERM),
+    ("prctl", 4, 1): ALLOW,
+    ("prctl", 35, 14): refuse(errno.EPERM),
+    ("prctl", 15, 0): ALLOW,
     ("mmap", 0, 4096, 3, 0x22): ALLOW,
     ("mmap", 0, 4096, 3, 0x21): refuse(errno.EPERM),
     ("ioctl", 0, 0x5401): ALLOW,

@@ -9,7 +9,7 @@ from vaultloop.sessions.commands import ON_PROPOSALS, Answers, answer, available
 OWNER = Policy("owner", Audience.OWNER)
 GROUP = Policy("family", Audience.GROUP, commands=("/status", "help"))
 ANSWERS = Answers(
-    status=lambda: "all well",
+    status=lambda message, policy: f"all well for {policy.scope}",
     crons=lambda: "digest at 7",
     cancel=lambda message, policy: f"cancelled for {policy.scope}",
     retry=lambda message, policy: f"again for {policy.scope}",
@@ -37,7 +37,7 @@ def test_anything_else_is_ordinary_text(text: str) -> None:
 
 
 def test_the_owner_has_every_command() -> None:
-    assert said("/status") == "all well"
+    assert said("/status") == "all well for owner"
     assert said("/crons") == "digest at 7"
     assert said("/cancel") == "cancelled for owner"
     assert said("/retry") == "again for owner"
@@ -46,7 +46,7 @@ def test_the_owner_has_every_command() -> None:
 
 def test_another_chat_has_the_commands_that_its_scope_lists() -> None:
     assert available(GROUP) == ["status", "help"]
-    assert said("/status", GROUP) == "all well"
+    assert said("/status", GROUP) == "all well for family"
     assert said("/cancel", GROUP) == said("/help", GROUP)
     assert "/cancel" not in said("/help", GROUP)
 

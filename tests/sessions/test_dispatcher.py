@@ -117,7 +117,44 @@ async def test_cancel_ends_what_runs_and_what_waits_in_this_chat(tmp_path: Path)
         assert "Cancelling 2 turns." in texts
         assert texts.count("Cancelled.") == 2
         await engine.say("/cancel", 4)
-        assert (await desk.chats.has(4))[-1] == "Nothing is running for this chat."
+        assert (await desk.chats.has(4))[-1] == "Nothing of yours is running for this chat."
+
+
+@asynchronous
+async def test_one_person_cancels_only_what_that_person_asked_and_an_owner_all_of_it(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    desk.guard.policies = [replace(FAMILY, people=("anna", "ben", "owner"), commands=("cancel",))]
+    runner = desk.scripted()
+    async with desk.open() as engine:
+        await engine.say("first", 1, chat="-1", person="anna")
+        await runner.spawned.get()
+        await engine.say("second", 2, chat="-1", person="ben")
+        await engine.say("/cancel", 3, chat="-1", person="ben")
+        assert (await engine.answered("console/-1/2")).outcome is Outcome.CANCELLED
+        assert runner.running == 1
+        await engine.say("/cancel", 4, chat="-1", person="ben")
+        assert "Nothing of yours is running for this chat." in await desk.chats.has(3)
+        await engine.say("/cancel", 5, chat="-1", person="owner")
+        assert (await engine.answered("console/-1/1")).outcome is Outcome.CANCELLED
+
+
+@asynchronous
+async def test_status_in_a_group_tells_of_that_chat_alone(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    desk.guard.policies = [OWNER, replace(FAMILY, people=("anna", "owner"), commands=("status",))]
+    runner = desk.scripted()
+    async with desk.open() as engine:
+        await engine.say("elsewhere", 1)
+        await engine.say("hello", 2, chat="-1", person="anna")
+        for _ in range(2):
+            await runner.spawned.get()
+        await engine.say("more", 3, chat="-1", person="anna")
+        for number, person in ((4, "anna"), (5, "owner")):
+            await engine.say("/status", number, chat="-1", person=person)
+        here = "The agent answers here.\nIn this chat: 1 running, 1 waiting."
+        assert await desk.chats.has(2) == [here, here]
+        await engine.say("/status", 6)
+        assert (await desk.chats.has(3))[-1] == "All is well."
 
 
 @asynchronous
@@ -177,7 +214,7 @@ async def test_a_command_that_fails_is_answered_all_the_same(tmp_path: Path) -> 
     desk = Desk.at(tmp_path)
     async with desk.open() as engine:
         answers = engine.dispatcher._answers
-        engine.dispatcher._answers = replace(answers, status=lambda: str(1 // 0))
+        engine.dispatcher._answers = replace(answers, status=lambda *_: str(1 // 0))
         await engine.say("/status")
         assert await desk.chats.has(1) == ["/status failed (ZeroDivisionError); see the log."]
         assert fate(engine) is Fate.COMMAND
@@ -554,7 +591,7 @@ async def test_a_message_that_cannot_be_written_down_is_refused_and_the_next_one
 @pytest.mark.parametrize("acted", [False, True])
 @asynchronous
 async def test_an_answer_that_cannot_be_recorded_ends_nothing_and_is_dealt_with_later(
-    tmp_path: Path, *, acted: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, acted: bool
 ) -> None:
     desk = Desk.at(tmp_path)
     runner = desk.scripted()
@@ -566,7 +603,8 @@ async def test_an_answer_that_cannot_be_recorded_ends_nothing_and_is_dealt_with_
         if acted:
             run.uses("Write")
         run.ends(LONG)
-        await settled(lambda: runner.running == 0)
+        # Its cell is cleared away in between.
+        await settled(lambda: "next try in" in caplog.text)
         record = engine.turns.by_key(KEY)
         assert record is not None
         assert record.state is TurnState.RUNNING

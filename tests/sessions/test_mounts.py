@@ -8,7 +8,9 @@ from support.run import asynchronous
 from vaultloop.model.conversation import Limits, Outcome
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Audience, Policy
-from vaultloop.sessions.mounts import granted, told
+from vaultloop.runners.command import CommandRunner
+from vaultloop.sandbox.direct import DirectLauncher
+from vaultloop.sessions.mounts import granted, shortcomings, told
 
 POLICY = Policy("weekly", Audience.CRON, mounts=("finance", "photos"))
 
@@ -101,6 +103,33 @@ async def test_a_cron_has_the_mounts_that_it_names_in_its_cell_and_is_told_of_th
         assert str(known["photos"]) not in run.task.instructions
         run.ends()
         assert (await engine.answered(turn.key)).outcome is Outcome.DONE
+
+
+@asynchronous
+async def test_a_program_finds_its_mounts_in_its_instructions_and_in_its_environment(
+    known: dict[str, Path], tmp_path: Path
+) -> None:
+    desk = Desk.at(tmp_path)
+    desk.mounts = {"finance-db": known["finance"]}
+    desk.guard.policies = [replace(OWNER, mounts=("finance-db",))]
+    command = """sh -c 'cat "$VAULTLOOP_INSTRUCTIONS"; echo; echo "at $VAULTLOOP_MOUNT_FINANCE_DB"'"""
+    desk.runner = lambda _: CommandRunner(DirectLauncher(), command)
+    async with desk.open() as engine:
+        await engine.say("hello")
+        reply = (await engine.answered("console/owner/1")).reply
+    assert f"- finance-db: {known['finance']}" in reply
+    assert reply.endswith(f"at {known['finance']}")
+
+
+def test_what_keeps_mounts_from_being_shown_is_told_by_scope(known: dict[str, Path], tmp_path: Path) -> None:
+    known["photos"].rmdir()
+    found = shortcomings({"family": ("photos", "finance"), "owner": ("tax",)}, known, (tmp_path / "state",))
+    assert [sentence.split(". ")[0] for sentence in found] == [
+        "Sessions of the scope family cannot begin",
+        "Sessions of the scope owner cannot begin",
+    ]
+    assert "'photos' cannot be found" in found[0]
+    assert "settings have none of that name" in found[1]
 
 
 @asynchronous

@@ -13,6 +13,7 @@ from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.conversation import AgentDefaults, Outcome
 from vaultloop.model.gateway import BILL_PATIENCE, Bill, Door, Grant, OpenDoor
+from vaultloop.overview import status_text
 from vaultloop.state.ledger import FILE_NAME, NANO, Entry, Ledger, Usage
 from vaultloop.state.purse import LedgerPurse
 from vaultloop.state.turns import TurnRecord, TurnState
@@ -131,6 +132,26 @@ async def test_people_hear_the_date_and_the_owner_hears_why(tmp_path: Path) -> N
         "Parked until 2026-12-01 00:00 (UTC): the budget here is spent. It goes on by itself then."
     )
     assert "1 USD a month of the scope `family`" in told["owner"]
+
+
+@asynchronous
+async def test_in_a_parked_chat_each_person_is_told_once_and_all_of_it_is_counted(tmp_path: Path) -> None:
+    desk, _, _ = metered(tmp_path, replace(FAMILY, budget_usd_per_month=1.0, commands=("status",)))
+    spend(desk, 1.0, "family")
+    parked_here = "Parked until 2026-12-01 00:00 (UTC): the budget here is spent. It goes on by itself then."
+    async with desk.open() as engine:
+        await engine.say("hello", 1, chat="-1", person="anna")
+        await parked(engine, "console/-1/1")
+        for number, person in ((2, "anna"), (3, "ben"), (4, "ben"), (5, "anna")):
+            await engine.say("more", number, chat="-1", person=person)
+        engine.dispatcher.reconsider()
+        await desk.chats.has(3)
+        await engine.say("/status", 6, chat="-1", person="ben")
+        await desk.chats.has(4)
+        told = [reply.text for reply in desk.chats.shown if reply.chat == "-1"]
+        standing = f"The agent answers here.\nIn this chat: 0 running, 5 waiting.\n{parked_here}"
+        assert told == [parked_here, parked_here, standing]
+        assert "5 waiting for a budget: Parked until 2026-12-01" in status_text(engine.database)
 
 
 @asynchronous

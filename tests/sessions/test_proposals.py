@@ -1,5 +1,6 @@
 """Proposals, from a session's edit to the owner's word: what is said to whom, and what is in the vault."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ async def test_the_owner_is_asked_in_the_answer_and_an_approval_names_their_act(
         (answer,) = await desk.chats.has(1)
         digits = proposal.commit[:8]
         assert answer.startswith("Not all of this is in the vault.\n\nProposal 1 waits for you.")
-        assert "~ cron digest, under the scope owner: jitter\n- agent/crons/digest.md" in answer
+        assert "~ cron digest, under the scope owner: jitter (5m)\n- agent/crons/digest.md" in answer
         assert f"/approve 1 {digits}" in answer
         assert answer.endswith("Done.")
         assert proposal.draft.paths == (DIGEST,)
@@ -183,7 +184,7 @@ async def test_a_crons_session_asks_the_owner_in_their_chat(tmp_path: Path) -> N
 async def test_a_reminder_of_the_own_scope_is_in_the_vault_at_once(tmp_path: Path) -> None:
     desk, runner = desk_at(tmp_path)
     desk.guard = Scopes(OWNER, replace(FAMILY_TOO, self_edit="deny"))
-    new = reminder(scope='"[[family]]"')
+    new = reminder(scope='"[[family]]"', send_to='"[[family]]"')
     async with desk.open() as engine:
         edits = {"agent/reminders/x.md": new, "agent/crons/y.md": cron("family")}
         record = await changed(engine, runner, edits, chat="-1", person="anna")
@@ -353,8 +354,129 @@ async def test_no_scope_fills_the_owners_desk(tmp_path: Path) -> None:
 async def test_a_reminder_that_acts_is_not_admitted(tmp_path: Path, audience: Audience) -> None:
     desk, runner = desk_at(tmp_path)
     desk.guard = Scopes(OWNER, replace(FAMILY_TOO, audience=audience))
-    text = reminder("![](https://evil.example.org/x.png)", scope='"[[family]]"')
+    text = reminder("![](https://evil.example.org/x.png)", scope='"[[family]]"', send_to='"[[family]]"')
     async with desk.open() as engine:
         await changed(engine, runner, {"agent/reminders/x.md": text}, chat="-1", person="anna")
         assert the_one(engine).draft.paths == ("agent/reminders/x.md",)
         assert "a remote image" in the_one(engine).draft.reason
+
+
+# -- moves: no text leaves the vault because its new place was refused --------------------------------------
+
+
+async def moved(engine: OpenDesk, runner: ScriptedRunner, old: str, new: str, text: str | None) -> TurnRecord:
+    """A session of the family moves a note, perhaps with another text."""
+    await engine.say("work", 1, chat="-1", person="anna")
+    run = await runner.spawned.get()
+    view = run.cell.view
+    found = (view / old).read_text()
+    (view / old).unlink()
+    run.write(new, found if text is None else text)
+    run.ends("Done.")
+    return await engine.answered("console/-1/1")
+
+
+@pytest.mark.parametrize("new", ["Garden.markdown", "agent/Garden.md", ".hidden/Garden.md"])
+@pytest.mark.parametrize("text", [None, "# Garden, a little changed\n"])
+@asynchronous
+async def test_a_move_to_a_place_that_is_refused_leaves_the_note_where_it_was(
+    tmp_path: Path, new: str, text: str | None
+) -> None:
+    desk, runner = desk_at(tmp_path)
+    desk.guard = Scopes(OWNER, replace(FAMILY_TOO, self_edit="deny"))
+    async with desk.open() as engine:
+        record = await moved(engine, runner, "Garden.md", new, text)
+        await engine.pushed()
+        assert "Garden.md: its text might be lost" in record.detail
+        assert f"- {new}" in record.detail or ".hidden" in new
+    assert desk.at_remote("Garden.md") == "# Garden"
+
+
+@asynchronous
+async def test_a_move_that_waits_because_the_note_acts_is_decided_as_a_whole(tmp_path: Path) -> None:
+    acts = "# Garden\n![](https://example.org/x.png)\n"
+    desk, runner = desk_at(tmp_path, {**VAULT, "Garden.md": acts})
+    async with desk.open() as engine:
+        await moved(engine, runner, "Garden.md", "Roses.md", None)
+        assert the_one(engine).draft.paths == ("Garden.md", "Roses.md")
+        assert "this holds a remote image." in the_one(engine).draft.reason
+        await engine.pushed()
+        assert desk.at_remote("Garden.md") == acts.strip()
+
+
+@asynchronous
+async def test_a_move_beside_a_refusal_is_published_for_its_text_is_there(tmp_path: Path) -> None:
+    desk, runner = desk_at(tmp_path)
+    async with desk.open() as engine:
+        await engine.say("work", 1)
+        run = await runner.spawned.get()
+        (run.cell.view / "Garden.md").rename(run.cell.view / "Roses.md")
+        run.write("tool.py", "print()")
+        run.ends("Done.")
+        await engine.answered("console/owner/1")
+        await engine.pushed()
+    assert desk.at_remote("Roses.md") == "# Garden"
+    assert "Garden.md" not in git(desk.remote, "ls-tree", "-r", "--name-only", "main")
+
+
+@asynchronous
+async def test_with_deny_a_reminder_that_acts_is_refused_and_never_proposed(tmp_path: Path) -> None:
+    desk, runner = desk_at(tmp_path)
+    desk.guard = Scopes(OWNER, replace(FAMILY_TOO, self_edit="deny"))
+    text = reminder("![](https://evil.example.org/x.png)", scope='"[[family]]"', send_to='"[[family]]"')
+    async with desk.open() as engine:
+        edits = {"agent/reminders/x.md": text}
+        record = await changed(engine, runner, edits, chat="-1", person="anna")
+        assert "this holds a remote image" in record.detail
+        assert Proposals(engine.database).recent(10) == []
+
+
+# -- two words at once, and a crash between two steps -------------------------------------------------------
+
+
+@asynchronous
+async def test_of_an_approval_and_a_denial_at_once_one_is_done(tmp_path: Path) -> None:
+    desk, runner = desk_at(tmp_path)
+    async with desk.open() as engine:
+        await changed(engine, runner, {DIGEST: EDITED})
+        approvals, proposal = engine.dispatcher.approvals, the_one(engine)
+        both = approvals.approve(1, proposal.commit, "owner (cli)"), approvals.deny(1, "owner (cli)")
+        approved, denied = await asyncio.gather(*both, return_exceptions=True)
+        assert "is approved" in str(approved)
+        assert isinstance(denied, Stalled)
+        assert "was approved already" in str(denied)
+        assert the_one(engine).state is ProposalState.APPROVED
+
+
+@asynchronous
+async def test_what_a_crash_left_merged_is_not_denied(tmp_path: Path) -> None:
+    desk, runner = desk_at(tmp_path)
+    async with desk.open() as engine:
+        await changed(engine, runner, {DIGEST: EDITED})
+        await engine.sync.approve(the_one(engine).commit, "Approve proposal 1\n")
+        with pytest.raises(Stalled, match=r"approved before, and is in the vault\. Nothing is denied"):
+            await engine.dispatcher.approvals.deny(1, "owner (cli)")
+        settled = the_one(engine)
+        assert (settled.state, settled.result) == (ProposalState.APPROVED, engine.sync.repository.head)
+
+
+@asynchronous
+async def test_one_that_is_superseded_while_it_is_merged_says_both(tmp_path: Path) -> None:
+    desk, runner = desk_at(tmp_path)
+    async with desk.open() as engine:
+        await changed(engine, runner, {DIGEST: EDITED})
+        proposal, store = the_one(engine), Proposals(engine.database)
+        asked = asyncio.create_task(engine.dispatcher.approvals.approve(1, proposal.commit, "owner (cli)"))
+        # It began, and waits for git.
+        await asyncio.sleep(0)
+        store.settle(1, ProposalState.SUPERSEDED, "proposal 2", proposal.made_at)
+        with pytest.raises(Stalled, match=r"superseded by a newer one while it was merged, and is in"):
+            await asked
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999999", "9" * 5000])
+@asynchronous
+async def test_a_number_beyond_all_is_no_proposal(tmp_path: Path, number: str) -> None:
+    desk, _ = desk_at(tmp_path)
+    async with desk.open() as engine:
+        assert "There is no proposal 999" in await ordered(desk, engine, f"/deny {number}", 1)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from support.desk import FAMILY, OWNER, Desk, Scopes, cron_turn
 from support.run import asynchronous
-from vaultloop.model.conversation import Outcome
-from vaultloop.model.errors import Stalled
-from vaultloop.model.policy import Audience
+from vaultloop.model.conversation import Message, Outcome
+from vaultloop.model.errors import NotYet, Stalled
+from vaultloop.model.policy import Audience, Policy
 from vaultloop.model.status import Confinement
 
 
@@ -52,3 +52,26 @@ async def test_who_gets_the_reports_of_a_cron_is_not_disturbed_but_for_the_owner
         assert (await engine.answered(turn.key)).outcome is Outcome.REFUSED
         await at.chats.has(1)
         assert [reply.chat for reply in at.chats.shown] == ["owner"]
+
+
+class Waiting(Scopes):
+    """A guard whose chats all wait for what their sessions need."""
+
+    def admit(self, message: Message) -> Policy:
+        raise NotYet("Not as yet.", super().admit(message))
+
+
+@asynchronous
+async def test_commands_that_need_no_session_are_answered_while_a_scope_waits(tmp_path: Path) -> None:
+    at = desk(tmp_path)
+    at.guard = Waiting(replace(FAMILY, commands=("status", "retry")))
+    async with at.open() as engine:
+        for number, text in enumerate(("/status", "/retry", "hello", "/help")):
+            await engine.say(text, number, chat="-1", person="anna")
+        status, *others = await at.chats.has(4)
+        assert status == (
+            "This cannot be answered here as yet; the owner can see why.\nIn this chat: 0 running, 0 waiting."
+        )
+        assert others == ["Not as yet."] * 3
+        await engine.say("/status", 9)
+        assert (await at.chats.has(5))[-1] == "No scope covers this chat."

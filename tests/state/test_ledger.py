@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,8 +21,10 @@ from vaultloop.state.ledger import (
     reading,
 )
 from vaultloop.state.period import Period
+from vaultloop.state.writer import name_of_process
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ALIVE = name_of_process(os.getpid())
 US_CENT = 10_000_000  # in billionths of a dollar
 
 
@@ -68,7 +71,7 @@ def test_a_day_and_a_month_end_at_midnight_of_the_timezone(ledger: Ledger) -> No
 
 
 def test_a_request_under_way_is_on_the_bill_as_an_estimate_and_not_spent_yet(ledger: Ledger) -> None:
-    number = ledger.begin(entry(), Usage(input_tokens=10), US_CENT, gateway="g")
+    number = ledger.begin(entry(), Usage(input_tokens=10), US_CENT, gateway=ALIVE)
     assert ledger.bill("s1") == Bill(0.01, 1, {"input_tokens": 10}, estimated=True)
     assert ledger.spent(Period.DAY, NOON, "UTC") == 0
     ledger.note(number, Usage(input_tokens=10, output_tokens=20), 2 * US_CENT)
@@ -77,12 +80,28 @@ def test_a_request_under_way_is_on_the_bill_as_an_estimate_and_not_spent_yet(led
     assert ledger.bill("s1") == Bill(0.01, 1, {"input_tokens": 9})
 
 
+@pytest.mark.parametrize("killed", [name_of_process(2**22 + 1), ALIVE + "-another", "no process"])
+def test_what_a_killed_process_left_open_is_spent_before_anybody_closes_it(
+    ledger: Ledger, killed: str
+) -> None:
+    charge(ledger, 1)
+    ledger.begin(entry(), Usage(), 2 * US_CENT, gateway=killed)
+    ledger.begin(entry(scope="health"), Usage(), 4 * US_CENT, gateway=killed)
+    ledger.begin(entry(), Usage(), 8 * US_CENT, gateway=ALIVE)
+    ledger.begin(entry(started_at=NOON - timedelta(days=1)), Usage(), 16 * US_CENT, gateway=killed)
+    for _ in range(2):
+        assert ledger.spent(Period.DAY, NOON, "UTC", "finance") == 3 * US_CENT
+        assert ledger.spent(Period.DAY, NOON, "UTC") == 7 * US_CENT
+        assert ledger.spent(Period.MONTH, NOON, "UTC") == 23 * US_CENT
+        ledger.close_rows_of(killed, NOON)
+
+
 def test_rows_of_a_killed_process_are_closed_as_they_stand(ledger: Ledger) -> None:
     ledger.begin(entry(), Usage(output_tokens=5), US_CENT, gateway="killed")
-    ledger.begin(entry(session="s2"), Usage(), US_CENT, gateway="alive")
-    assert sorted(ledger.gateways()) == ["alive", "killed"]
+    ledger.begin(entry(session="s2"), Usage(), US_CENT, gateway=ALIVE)
+    assert sorted(ledger.gateways()) == sorted([ALIVE, "killed"])
     assert ledger.close_rows_of("killed", NOON) == 1
-    assert ledger.gateways() == ["alive"]
+    assert ledger.gateways() == [ALIVE]
     assert ledger.spent(Period.DAY, NOON, "UTC") == US_CENT
     assert ledger.bill("s1").estimated
 

@@ -1,5 +1,6 @@
 """What is left, by the real ledger."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from vaultloop.model.gateway import Allowance
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.state.ledger import FILE_NAME, NANO, Entry, Ledger, Usage
 from vaultloop.state.purse import LedgerPurse
+from vaultloop.state.writer import name_of_process
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOTHING = Allowance()
@@ -44,6 +46,16 @@ def test_a_budget_is_spent_once_as_much_was_charged(
 ) -> None:
     spend(usd)
     assert (LedgerPurse(tmp_path).exhausted(policy(day=1.0), NOTHING, NOW) is not None) is spent
+
+
+def test_what_a_killed_gateway_may_have_served_is_spent_at_once(tmp_path: Path) -> None:
+    with Ledger(tmp_path / FILE_NAME) as ledger:
+        for gateway in (name_of_process(os.getpid()), name_of_process(2**22 + 1)):
+            ledger.begin(Entry("s", "it", ("cron", "x"), "m", NOW), Usage(), NANO, gateway=gateway)
+    purse = LedgerPurse(tmp_path)
+    assert purse.exhausted(policy(day=1.0), NOTHING, NOW) is not None
+    # What is under way in one that lives counts once it is over.
+    assert purse.exhausted(policy(day=2.0), NOTHING, NOW) is None
 
 
 def test_what_other_scopes_spend_counts_for_all_together_only(tmp_path: Path, spend: Spend) -> None:

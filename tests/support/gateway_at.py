@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ import aiohttp
 
 from vaultloop.aio import rpc
 from vaultloop.aio.clock import VirtualClock
+from vaultloop.aio.process import running
 from vaultloop.aio.rpc import Peer
 from vaultloop.gateway import face, upstreams
 from vaultloop.gateway.keys import Keys
@@ -161,3 +164,14 @@ async def gateway_at(
     finally:
         orphaned.set()
         await serving
+
+
+@asynccontextmanager
+async def process_on(state: Path, upstream: str) -> AsyncIterator[tuple[int, Gateway]]:
+    """A gateway in a process of its own, as the engine starts it: its pid, and it."""
+    command = [sys.executable, "-m", "vaultloop", "gateway", "--state", str(state)]
+    environment = {**os.environ, "PYTHONPATH": "engine"}
+    async with running(command, cwd=Path.cwd(), environment=environment) as process:
+        await process.write(Keys(api_key=REAL_KEY, base_url=upstream).to_line())
+        async with knocked(state) as peer, aiohttp.ClientSession() as http:
+            yield process.pid, Gateway(state, peer, http, VirtualClock(NOON), asyncio.Event())

@@ -389,3 +389,14 @@ def test_others_use_the_repository_between_the_pieces_of_a_large_change(
     assert len(gathered.edits) == 6
     assert max(written[:-1]) == 2
     assert sum(written[:-1]) == 6
+
+
+@pytest.mark.parametrize("code", [0, 7, 12, 27])
+def test_a_note_with_a_control_character_is_refused_with_its_place(
+    repository: Repository, view: View, code: int
+) -> None:
+    (view.folder / "a.md").write_bytes(b"one\r\n\ttwo" + bytes([code]) + b"\n")
+    (view.folder / "a.png").write_bytes(bytes([code]))
+    gathered = gather(repository, view, select(view.changes(), POLICY), POLICY)
+    assert list(gathered.edits) == ["a.png"]
+    assert gathered.refused == (Refusal("a.md", f"it holds the control character U+{code:04X}, in line 2"),)

@@ -107,3 +107,11 @@ def test_what_git_locked_out_from_being_kept_is_to_be_tried_again(repository: Re
         repository.keep("parked/x", first)
     repository.unlock(alone=False)
     repository.keep("parked/x", first)
+
+
+def test_a_difference_shows_the_text_of_notes_whatever_they_hold(repository: Repository) -> None:
+    first = commit(repository, None, {"note.md": "a\0b\n", "x.png": "a\0b\n"})
+    second = commit(repository, first, {"note.md": "a\0b\nnew\n", "x.png": "a\0c\n"})
+    patch = repository.patch(first, second)
+    assert "\n+new\n" in patch
+    assert patch.count("Binary files") == 1

@@ -72,6 +72,8 @@ class Peer:
             return await answer
         finally:
             del self._waiting[call_id]
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # the sending may have failed first, and told the same
 
     async def while_open(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, which waits for something that the other side is to do.

@@ -3,7 +3,8 @@
 Exit codes, the same for every command:
 
      0  done; for `check` and `plan`: nothing wrong, nothing to change
-     1  it failed, `check`/`plan` found an error, or `explain` says no
+     1  it failed, `check`/`plan` found an error, or `explain` says no; for `chat --once` and `run` also: the
+        session did not end well, or nobody answers
      2  `plan`: there are changes
     64  the command line is wrong
     66  `check`: there is no vault at that place

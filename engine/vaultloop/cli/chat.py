@@ -28,7 +28,8 @@ def command(
     """Talk to the agent; without options, as its owner.
 
     /help lists what is answered without a model. Leave with ctrl-D. With
-    --once it exits 1 if the chat or the person is refused. With --json each
+    --once it exits 1 if the chat or the person is refused, nothing is answered,
+    or the session did not end well (`outcome` is not `done`). With --json each
     reply is an object: one alone with --once, else one a line.
     """
     terminal = Terminal(chat=chat, person=person, as_json=as_json)
@@ -44,7 +45,7 @@ def command(
         output.print_json(answer.as_json())
     else:
         print(answer.text)
-    sys.exit(1 if answer.refused else 0)
+    sys.exit(0 if answer.is_well else 1)
 
 
 async def _converse(settings: Settings, terminal: Terminal) -> None:

@@ -39,11 +39,13 @@ class Target:
         vault: its top folder.
         only: the paths in it that were asked for; none: all.
         links: links in it, on the way to what was asked for.
+        is_elsewhere: it was found by a variable or the settings, not by where one stands.
     """
 
     vault: Path
     only: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    is_elsewhere: bool = False
 
     def concerns(self, path: str) -> bool:
         return not self.only or any(path == wanted or path.startswith(f"{wanted}/") for wanted in self.only)
@@ -133,7 +135,8 @@ def _target(paths: tuple[Path, ...]) -> Target:
     from vaultloop.vault.location import top_of  # noqa: PLC0415
 
     if not paths:
-        return _with_its_own_link(Target(top_of(Path.cwd()) or _vault_of_the_environment()))
+        here = top_of(Path.cwd())
+        return _with_its_own_link(Target(here or _vault_of_the_environment(), is_elsewhere=here is None))
     places = [_place(path) for path in paths]
     tops = {vault for vault, _, _ in places}
     if len(tops) > 1:
@@ -151,14 +154,24 @@ def _with_its_own_link(target: Target) -> Target:
 
 
 def _vault_of_the_environment() -> Path:
-    """The vault that is meant where we stand in none."""
+    """The vault that is meant where we stand in none: the variable's, or that of the settings file."""
     from vaultloop.vault.location import top_of  # noqa: PLC0415
 
-    named = os.environ.get("VAULTLOOP_FOLDER", "").strip()
+    named = os.environ.get("VAULTLOOP_FOLDER", "").strip() or _folder_of_the_settings()
     place = Path(os.path.expanduser(named)) if named else Path.cwd()  # noqa: PTH111 - `~nobody` is no error
     if not place.is_dir():
         raise click.UsageError(f"{place} is not a folder")
     return top_of(place) or _no_vault(place)
+
+
+def _folder_of_the_settings() -> str:
+    """What the settings file that the engine would read says; empty if nothing."""
+    from vaultloop.settings_sources import Given, find_file  # noqa: PLC0415
+
+    given = Given()
+    if (file := find_file({}, None, os.environ)) is not None:
+        given.read_file(file)
+    return str(given.values.get("folder") or "")
 
 
 def _place(path: Path) -> tuple[Path, str, bool]:
@@ -175,15 +188,15 @@ def _place(path: Path) -> tuple[Path, str, bool]:
 
 
 def _no_vault(place: Path) -> Path:
-    from vaultloop.vault.location import look_alike  # noqa: PLC0415
+    from vaultloop.vault.location import is_of_another_repository, look_alike  # noqa: PLC0415
 
     folder = place if place.is_dir() else place.parent
     if (other := look_alike(folder)) is not None:
         raise NoVault(f"{folder} is no vault yet: its folder `{other}` must be named `agent`. Rename it.")
-    raise NoVault(
-        f"There is no vault at {folder}: neither it nor a folder above it holds `agent/`."
-        f" Name the vault's folder, or make one: vaultloop init {folder}"
-    )
+    advice = "Name the vault's folder"
+    if not is_of_another_repository(folder):
+        advice += f", or make one: vaultloop init {folder}"
+    raise NoVault(f"There is no vault at {folder}: neither it nor a folder above it holds `agent/`. {advice}")
 
 
 def _of_vault(target: Target) -> Report:
@@ -228,7 +241,10 @@ def _report(target: Target, files: "ReadableFiles", found: "Inspection") -> Repo
     declarations = sum(map(target.concerns, found.declarations))
     problems = [problem for problem in found.problems if target.concerns(problem.file)]
     problems += _not_looked_at(target, files)
-    return Report(files, counted(declarations, "declaration"), tuple(sorted(problems)))
+    seen = counted(declarations, "declaration")
+    return Report(
+        files, f"{seen} in {target.vault}" if target.is_elsewhere else seen, tuple(sorted(problems))
+    )
 
 
 def _not_looked_at(target: Target, files: "ReadableFiles") -> "Iterator[Problem]":

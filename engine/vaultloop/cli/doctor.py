@@ -201,7 +201,11 @@ def _print(report: Report) -> None:
 
 def _print_layer(layer: dict[str, Any]) -> None:
     say = output.console.print
-    missing = ("missing  ", "red" if layer["required"] else "dim")
+    if not layer["required"]:
+        # The engine does without, whether the machine has it or not.
+        say(Text.assemble("  ", ("optional ", "dim"), f"{layer['title']:<20}", (layer["does"], "dim")))
+        return
+    missing = ("missing  ", "red")
     sign = ("found    ", "green") if layer["found"] else missing
     detail = f"{layer['errno']}: {layer['detail']}" if layer["errno"] else layer["detail"]
     say(Text.assemble("  ", sign, f"{layer['title']:<20}", (detail, "dim")))

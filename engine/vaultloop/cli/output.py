@@ -21,6 +21,10 @@ CONDITION_STYLES = {
 }
 ACTION_SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 
+# How much of a value a plan shows (characters), and how much of that lies before the first difference.
+LONGEST_VALUE = 80
+BEFORE_DIFFERENCE = 20
+
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -49,7 +53,8 @@ def print_change(change: dict[str, Any]) -> None:
         Text.assemble((f"{sign} {change['kind']} {change['name']}", style), (f"  {change['file']}", "dim"))
     )
     for field in change["fields"]:
-        console.print(Text(f"    {field['field']}: {_shown(field['old'])} -> {_shown(field['new'])}"))
+        old, new = _told_apart(_shown(field["old"]), _shown(field["new"]))
+        console.print(Text(f"    {field['field']}: {old} -> {new}"))
     for permission in change["permissions"]:
         console.print(Text(f"    {permission}", style="bold"))
 
@@ -58,5 +63,22 @@ def _shown(value: Any) -> str:
     if value is None:
         return "(nothing)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split())
-    return text if len(text) <= 80 else text[:77] + "..."
+    return " ".join(text.split())
+
+
+def _told_apart(old: str, new: str) -> tuple[str, str]:
+    """Both texts, cut so that the first difference between them is shown."""
+    pairs = enumerate(zip(old, new, strict=False))
+    same = next((place for place, (one, other) in pairs if one != other), min(len(old), len(new)))
+    start = 0 if same + BEFORE_DIFFERENCE < LONGEST_VALUE else same - BEFORE_DIFFERENCE
+    return _cut(old, start), _cut(new, start)
+
+
+def _cut(text: str, start: int) -> str:
+    shown = f"...{text[start:]}" if start else text
+    return shortened(shown, LONGEST_VALUE)
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, or its beginning and three dots."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -46,7 +46,8 @@ async def _plan(settings: Settings) -> Any:
     except NotRunning:
         from vaultloop.app import plan_offline  # noqa: PLC0415 - the engine is only loaded where none runs
 
-        return (await plan_offline(settings)).as_json()
+        # It looks at what lies in the folder now, settled or not.
+        return {**(await plan_offline(settings)).as_json(), "unsettled": []}
 
 
 def _between(given: GivenSettings, before: str, after: str) -> Any:
@@ -64,3 +65,9 @@ def _print(found: dict[str, Any]) -> None:
         output.print_change(change)
     summary = counted(len(found["changes"]), "change") if found["changes"] else "Nothing to change"
     output.console.print(f"{summary} at {(found['revision'] or '')[:10] or 'no revision yet'}.")
+    if waiting := found.get("unsettled"):
+        are, they = ("is", "it") if len(waiting) == 1 else ("are", "they")
+        output.console.print(
+            f"{counted(len(waiting), 'saved file')} {are} not counted yet: {they} must lie unchanged for a"
+            " moment first (`settle` in the settings). Call this again."
+        )

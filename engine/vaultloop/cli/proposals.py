@@ -1,7 +1,6 @@
 """`vaultloop proposals`: what agents would change of what governs them, and the owner's word on it."""
 
 import asyncio
-import re
 from typing import Any
 
 import click
@@ -10,17 +9,15 @@ from rich.text import Text
 from vaultloop.cli import output
 from vaultloop.cli.engine import NotRunning, ask, records
 from vaultloop.cli.options import COUNT, as_json, with_settings
-from vaultloop.cli.plain import plain
 from vaultloop.cli.sessions import ListedByDefault
 from vaultloop.model.errors import VaultloopError
+from vaultloop.model.visible import visible
 from vaultloop.settings import Settings
 
 # So many digits of a commit are shown; they are enough to name it.
 SHOWN = 8
 
 NUMBER = click.IntRange(min=1)
-# Marks of direction and letters without a width: a line must show what it says.
-_UNSEEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -44,7 +41,7 @@ def listed(settings: Settings, limit: int, *, as_json: bool) -> None:
         return
     columns = ("proposal", "state", "scope", "commit", "notes")
     rows = [
-        (str(p["proposal"]), p["state"], p["scope"], p["commit"][:SHOWN], ", ".join(p["paths"]))
+        (str(p["proposal"]), p["state"], visible(p["scope"]), p["commit"][:SHOWN], _named(p["paths"]))
         for p in found
     ]
     output.console.print(output.table(columns, rows) if rows else "No agent has proposed anything.")
@@ -75,6 +72,9 @@ def show(settings: Settings, number: int, *, as_json: bool) -> None:
 @with_settings
 def approve(settings: Settings, number: int, commit: str, *, as_json: bool) -> None:
     """Take proposal NUMBER that was shown as COMMIT; its first digits are enough."""
+    if not commit.strip():
+        look = f"`vaultloop proposals show {number}` shows it"
+        raise VaultloopError(f"Name the commit that was shown for proposal {number}: {look}.")
     _said(settings, "approve", number, commit, as_json=as_json)
 
 
@@ -105,18 +105,18 @@ async def _rule(settings: Settings, method: str, number: int, commit: str | None
         return await rule_offline(settings, number, commit)
 
 
-def visible(text: str) -> str:
-    """`text` with letters named that show nothing, or turn the direction of others."""
-    return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", plain(text))
+def _named(paths: list[str]) -> str:
+    return ", ".join(map(visible, paths))
 
 
 def _print(found: dict[str, Any]) -> None:
     for line in found["permissions"] or ["Nobody may do more or less."]:
-        output.console.print(Text(plain(line), style="bold"))
-    output.say(f"\nProposal {found['proposal']} is {found['state']}. {found['reason']}".rstrip())
-    output.say(f"From the scope {found['scope']}, session {found['session']}, {found['made']}.\n")
-    for line in visible(found["diff"] or "Its commit is not in the repository any more.").splitlines():
-        output.console.print(Text(line, style=_DIFF_STYLES.get(line[:1], "")))
+        output.console.print(Text(visible(line), style="bold"))
+    output.say(f"\nProposal {found['proposal']} is {found['state']}. {visible(found['reason'])}".rstrip())
+    output.say(f"From the scope {visible(found['scope'])}, session {found['session']}, {found['made']}.\n")
+    # Only a line feed ends a line here: what git begins a line with says what the line is.
+    for line in (found["diff"] or "Its commit is not in the repository any more.").rstrip("\n").split("\n"):
+        output.console.print(Text(visible(line.removesuffix("\r")), style=_DIFF_STYLES.get(line[:1], "")))
     if found["state"] == "open":
         number, commit = found["proposal"], found["commit"][:SHOWN]
         output.say(f"\nTake it:  vaultloop proposals approve {number} {commit}")

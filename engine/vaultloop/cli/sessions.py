@@ -12,6 +12,11 @@ from vaultloop.cli.options import COUNT, as_json, with_settings
 from vaultloop.model.errors import VaultloopError
 from vaultloop.settings import Settings
 
+# How wide a line is that goes to another program, and how much of it is the detail (characters); `show` tells
+# all of it.
+LINE = 200
+DETAIL = 80
+
 
 class ListedByDefault(click.Group):
     """`sessions` without a subcommand, or with options only, lists."""
@@ -40,8 +45,18 @@ def listed(settings: Settings, limit: int, *, as_json: bool) -> None:
     if as_json:
         output.print_json({"sessions": found})
         return
-    rows = ((s["session"], s["scope"], s["trigger"], s["outcome"] or s["state"], s["detail"]) for s in found)
+    rows = (
+        (s["session"], s["scope"], s["trigger"], s["outcome"] or s["state"], _in_short(s["detail"]))
+        for s in found
+    )
+    if not sys.stdout.isatty():
+        # One line each for `grep`, whatever width is taken for that of no terminal.
+        output.console.width = LINE
     output.console.print(output.table(("session", "scope", "trigger", "outcome", "detail"), rows))
+
+
+def _in_short(detail: str) -> str:
+    return output.shortened(detail.partition("\n")[0], DETAIL)
 
 
 @command.command(name="show")

@@ -16,14 +16,25 @@ from vaultloop.cli.plain import plain
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for something that was said; `refused` if nobody here may say it."""
+    """What came back for something that was said.
+
+    Attributes:
+        refused: it was not let in: the chat or the person may not say it, or not so often.
+        outcome: how its session ended; None where there was none, as for a command.
+    """
 
     text: str
     refused: bool
+    outcome: str | None = None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it is what was asked for."""
+        return not self.refused and self.outcome in (None, "done")
 
     def as_json(self) -> dict[str, Any]:
         """The shape that `vaultloop chat --json` promises."""
-        return {"text": self.text, "refused": self.refused}
+        return {"text": self.text, "refused": self.refused, "outcome": self.outcome}
 
 
 class Terminal:
@@ -62,8 +73,7 @@ class Terminal:
         message = uuid.uuid4().hex
         self._asked[message] = asyncio.get_running_loop().create_future()
         await self._listen(peer)
-        await self._say(peer, message, text)
-        return await self._asked[message]
+        return await self._say(peer, message, text) or await self._asked[message]
 
     async def _converse(self, peer: Peer) -> None:
         await self._listen(peer)
@@ -74,7 +84,9 @@ class Terminal:
             if line.strip():
                 message = uuid.uuid4().hex
                 self._unanswered.add(message)
-                await self._say(peer, message, line.strip())
+                if passed_over := await self._say(peer, message, line.strip()):
+                    self._unanswered.discard(message)
+                    print(self._shape(passed_over), flush=True)
         while self._unanswered and not sys.stdin.isatty():
             self._answered.clear()
             await self._answered.wait()
@@ -82,14 +94,18 @@ class Terminal:
     async def _listen(self, peer: Peer) -> None:
         await peer.call("listen", chat=self._chat)
 
-    async def _say(self, peer: Peer, message: str, text: str) -> None:
-        await peer.call("say", chat=self._chat, person=self._person, message=message, text=text)
+    async def _say(self, peer: Peer, message: str, text: str) -> Answer | None:
+        """Say it; what to tell in place of an answer, if it is known by now that none will come."""
+        said = await peer.call("say", chat=self._chat, person=self._person, message=message, text=text)
+        unanswered = (said or {}).get("unanswered")
+        return Answer(plain(unanswered), refused=True) if unanswered else None
 
     async def _take(self, _: Peer, reply: dict[str, Any]) -> bool:
         if reply["key"] in self._shown:
             return True
         self._shown.add(reply["key"])
-        answer = Answer(plain(reply["text"]), refused=reply.get("refused", False))
+        refused, outcome = reply.get("refused", False), reply.get("outcome")
+        answer = Answer(plain(reply["text"]), refused=refused, outcome=outcome)
         asked = [self._asked[message] for message in reply["answers"] if message in self._asked]
         for waiting in asked:
             waiting.set_result(answer)

@@ -21,11 +21,12 @@ class Account:
         refused: what it was told when money was lacking, the last time.
         closed: nothing more is forwarded.
         under_way: requests that are being forwarded, or read to their end.
-        turns: one for each of them, taken before and given back after.
-        large: held while a large body is.
+        turns: one for each of them, taken before a large body is read and given back after: it bounds too
+            what is held in memory for a session.
+        small: held while a small body is understood.
+        large: held while a large body is read and understood: one at a time.
         billed_by: when the patience for what is under way ends, in the time of the event loop, once a bill
             was asked for.
-        told: what the log has said that it was refused.
     """
 
     terms: Terms
@@ -35,9 +36,9 @@ class Account:
     closed: bool = False
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UNDER_WAY))
+    small: asyncio.Lock = field(default_factory=asyncio.Lock)
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
     billed_by: float | None = None
-    told: set[str] = field(default_factory=set)
 
     async def settled(self, patience: float) -> None:
         """Wait for what is under way, `patience` seconds from the first time that it is asked."""

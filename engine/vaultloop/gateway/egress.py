@@ -24,6 +24,7 @@ from vaultloop.gateway.client_hello import NoClientHello
 from vaultloop.gateway.hosts import Unacceptable
 from vaultloop.gateway.resolver import Address, Resolve, is_public, resolve
 from vaultloop.gateway.terms import Terms
+from vaultloop.gateway.told import Told
 from vaultloop.model.gateway import USER
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Egress:
         self._resolve = resolver
         self._connect = connector or _connect
         self._times = times or Times()
+        self._refused = Told()
 
     async def connect(  # noqa: PLR0917 - as the border says
         self,
@@ -89,7 +91,7 @@ class Egress:
             host = _granted(authority, terms.hosts)
             there = await self._reached(host)
         except Refused as refusal:
-            _note(terms, authority, str(refusal))
+            self._note(terms, authority, str(refusal))
             await _answer(writer, refusal)
             return
         async with _closing(there[1]):
@@ -146,11 +148,24 @@ class Egress:
             why = str(error)
         except ConnectionError:
             return None
-        _note(terms, f"{host}:443", why)
+        self._note(terms, f"{host}:443", why)
         with suppress(ConnectionError):
             writer.write(_ALERT)
             await writer.drain()
         return None
+
+    def _note(self, terms: Terms, authority: str, why: str) -> None:
+        """One line in the log for what was refused, once."""
+        shown = authority[:120].encode("ascii", "backslashreplace").decode()
+        if self._refused.is_news(terms.session, f"{shown}: {why}"):
+            log.warning(
+                "session %s of scope %s: no tunnel to %r: %s",
+                terms.session,
+                terms.scope,
+                shown,
+                why,
+                extra={"session": terms.session},
+            )
 
     async def _carry(self, here: Streams, there: Streams) -> tuple[int, int]:
         """Carry bytes until both sides have ended or a limit is reached; how many went out and came in."""
@@ -237,19 +252,6 @@ def _granted(authority: str, listed: tuple[str, ...]) -> str:
     if not hosts.covered(host, listed):
         raise Refused("403 Forbidden", "the scope does not name this host in `hosts`")
     return host
-
-
-def _note(terms: Terms, authority: str, why: str) -> None:
-    """One line in the log for what was refused."""
-    shown = authority[:120].encode("ascii", "backslashreplace").decode()
-    log.warning(
-        "session %s of scope %s: no tunnel to %r: %s",
-        terms.session,
-        terms.scope,
-        shown,
-        why,
-        extra={"session": terms.session},
-    )
 
 
 async def _answer(writer: asyncio.StreamWriter, refusal: Refused) -> None:

@@ -13,9 +13,6 @@ import h11
 from vaultloop.gateway.head import LARGEST_HEAD, Head, understood
 from vaultloop.gateway.refusal import Refusal, malformed
 
-# Bytes of the body of a request: the vendor takes no more.
-LARGEST_BODY = 32 * 1024 * 1024
-
 # How long (seconds) a head and a body may take to come, and a session to take what it is sent.
 HEAD_PATIENCE = 10.0
 BODY_PATIENCE = 60.0
@@ -26,6 +23,14 @@ TAKING_PATIENCE = 60.0
 FAREWELL = 2.0
 
 _CHUNK = 64 * 1024
+
+# In how many pieces a body may come: so many, and one more for each so many bytes. A program writes kilobytes
+# at a time; a byte at a time costs us as much for each.
+_MOST_PIECES = 256
+_SMALL_PIECE = 512
+
+# After so many pieces others have their turn.
+_PIECES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +75,45 @@ class Exchange:
         """Whether an answer was begun: then nothing else can be answered."""
         return self._begun
 
-    async def body(self) -> bytes:
-        """The whole body of the request.
+    async def body(self, most: int) -> bytes:
+        """The whole body of the request, of at most `most` bytes.
 
         Raises:
-            Refusal: it is too large, too slow or malformed.
+            Refusal: it is too large, too slow, in too small pieces or malformed.
             ConnectionError: it never came to its end.
         """
-        if int(self.head.headers.get("content-length", "0")) > LARGEST_BODY:
-            raise _too_large()
+        if int(self.head.headers.get("content-length", "0")) > most:
+            raise _too_large(most)
         try:
             async with asyncio.timeout(self._times.body):
-                return await self._read_body()
+                return await self._read_body(most)
         except TimeoutError:
             raise Refusal(408, "invalid_request_error", "The body did not come in time.") from None
         except h11.RemoteProtocolError as error:
             raise malformed(f"The body is malformed: {error}.") from None
 
-    async def _read_body(self) -> bytes:
+    async def _read_body(self, most: int) -> bytes:
         if self._protocol.they_are_waiting_for_100_continue:
             await self._write(self._protocol.send(h11.InformationalResponse(status_code=100, headers=[])))
-        body = bytearray()
+        body, pieces = bytearray(), 0
         while True:
             event = self._protocol.next_event()
             if event is h11.NEED_DATA:
-                data = await self._reader.read(_CHUNK)
-                if not data:
-                    raise ConnectionResetError("the session left in the middle of a request")
-                self._protocol.receive_data(data)
+                await self._receive()
             elif isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > LARGEST_BODY:
-                    raise _too_large()
+                pieces += 1
+                _check_size(len(body), pieces, most)
+                if pieces % _PIECES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             else:
                 return bytes(body)
+
+    async def _receive(self) -> None:
+        data = await self._reader.read(_CHUNK)
+        if not data:
+            raise ConnectionResetError("the session left in the middle of a request")
+        self._protocol.receive_data(data)
 
     async def begin(self, status: int, headers: Mapping[str, str], *, length: int | None = None) -> None:
         """Begin the answer; nothing is raised if the session is gone."""
@@ -151,8 +161,15 @@ class Exchange:
             self.break_off()
 
 
-def _too_large() -> Refusal:
-    return Refusal(413, "request_too_large", f"The body is longer than {LARGEST_BODY} bytes.")
+def _check_size(size: int, pieces: int, most: int) -> None:
+    if size > most:
+        raise _too_large(most)
+    if pieces > _MOST_PIECES + size // _SMALL_PIECE:
+        raise malformed("The body comes in too many small pieces.")
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, "request_too_large", f"The body is longer than {most} bytes.")
 
 
 Answering = Callable[[Exchange], Awaitable[None]]

@@ -24,11 +24,23 @@ from vaultloop.gateway.prices import price
 from vaultloop.gateway.refusal import Refusal, forbidden
 from vaultloop.gateway.shape import ModelRequest
 from vaultloop.gateway.upstreams import Credential, Upstream, listed
+from vaultloop.model.policy import Audience
 
 log = logging.getLogger(__name__)
 
-# Bodies beyond this are taken one at a time from a session (bytes): what it can make us hold is bounded.
-_LARGE = 1024 * 1024
+# The largest body (bytes). The vendor takes 32 MiB, and nobody needs it: a context of a million tokens is
+# about 4 MiB of text, and agents make the pictures smaller that they send along. While a body is understood,
+# little else happens in this process: strangers get half of what the owner gets.
+LARGEST_BODY = {
+    Audience.OWNER: 16 * 1024 * 1024,
+    Audience.CRON: 16 * 1024 * 1024,
+    Audience.GROUP: 8 * 1024 * 1024,
+    Audience.PUBLIC: 8 * 1024 * 1024,
+}
+
+# Bodies beyond this (bytes) are read one at a time from a session, and understood one at a time in all, off
+# the event loop. A smaller one takes a millisecond or two.
+_LARGE = 16 * 1024
 
 
 class ModelApi:
@@ -56,6 +68,7 @@ class ModelApi:
         self._books = books
         self._budgets = budgets
         self._tasks = tasks
+        self._understanding = asyncio.Lock()
 
     async def answer(self, exchange: Exchange, account: Account) -> None:
         """Answer one request.
@@ -68,21 +81,33 @@ class ModelApi:
         secret, credential = self._credential()
         headers = self._headers(exchange, account, secret, credential)
         length = exchange.head.headers.get("content-length")
-        if length is None or int(length) > _LARGE:
-            async with account.large:
-                request = await self._request(exchange, account)
-        else:
-            request = await self._request(exchange, account)
-        head = exchange.head
-        outgoing = Outgoing(account.terms.session, head.target, headers, request.body, secret)
-        passage = Passage(self._upstream, self._http, outgoing, exchange)
-        if head.path in self._upstream.requests.metered:
-            await self._under_budgets(passage, request, exchange, account)
-        else:
-            await self._under_way(passage.run(None), account)
+        small = None
+        if length is not None and int(length) <= _LARGE:
+            small = await self._small(exchange, account)
+        async with account.turns:
+            request = small or await self._large(exchange, account)
+            target = exchange.head.target
+            outgoing = Outgoing(account.terms.session, target, headers, request.body, secret)
+            passage = Passage(self._upstream, self._http, outgoing, exchange)
+            if exchange.head.path in self._upstream.requests.metered:
+                await self._under_budgets(passage, request, exchange, account)
+            else:
+                await self._under_way(passage.run(None), account)
 
-    async def _request(self, exchange: Exchange, account: Account) -> ModelRequest:
-        return shape.understood(await exchange.body(), self._upstream, account.terms)
+    async def _small(self, exchange: Exchange, account: Account) -> ModelRequest:
+        body = await exchange.body(_LARGE)
+        async with account.small:
+            # All others have their turn before the next one of this session, which may have many at once.
+            await asyncio.sleep(0)
+            return shape.understood(body, self._upstream, account.terms)
+
+    async def _large(self, exchange: Exchange, account: Account) -> ModelRequest:
+        """A request whose body is large, or may become so."""
+        async with account.large:
+            body = await exchange.body(LARGEST_BODY[account.terms.audience])
+            # Only now: a body that is slow to come holds up its own session, and nobody else.
+            async with self._understanding:
+                return await asyncio.to_thread(shape.understood, body, self._upstream, account.terms)
 
     def _check_target(self, exchange: Exchange) -> None:
         head = exchange.head
@@ -128,22 +153,21 @@ class ModelApi:
                 f"What model {request.model} costs is not known, and this session has a budget: it cannot be "
                 "kept. Name a model whose price vaultloop knows, or remove the budgets."
             )
-        async with account.turns:
-            try:
-                seat = await self._budgets.admitted(
-                    account.terms, account.after, lambda: exchange.gone or account.closed
-                )
-            except Refusal as refusal:
-                account.refused = str(refusal)
-                raise
-            except Gone:
-                exchange.break_off()
-                return
-            except sqlite3.Error:
-                log.exception("session %s: the ledger cannot be read", account.terms.session)
-                raise failed("The gateway cannot tell what was spent so far.") from None
-            # Between the seat and the task that gives it back nothing may be awaited.
-            await self._under_way(self._booked(passage, request, seat, exchange, account), account)
+        try:
+            seat = await self._budgets.admitted(
+                account.terms, account.after, lambda: exchange.gone or account.closed
+            )
+        except Refusal as refusal:
+            account.refused = str(refusal)
+            raise
+        except Gone:
+            exchange.break_off()
+            return
+        except sqlite3.Error:
+            log.exception("session %s: the ledger cannot be read", account.terms.session)
+            raise failed("The gateway cannot tell what was spent so far.") from None
+        # Between the seat and the task that gives it back nothing may be awaited.
+        await self._under_way(self._booked(passage, request, seat, exchange, account), account)
 
     async def _booked(
         self, passage: Passage, request: ModelRequest, seat: Seat, exchange: Exchange, account: Account

@@ -42,10 +42,12 @@ from vaultloop.gateway.keys import Keys, NoKeys
 from vaultloop.gateway.model_api import ModelApi
 from vaultloop.gateway.refusal import Refusal
 from vaultloop.gateway.terms import Terms
+from vaultloop.gateway.told import Told
 from vaultloop.gateway.tunnel import Tunnel
 from vaultloop.gateway.upstreams import Upstream
 from vaultloop.model.gateway import SOCKET, Bill
 from vaultloop.state.ledger import FILE_NAME, Ledger
+from vaultloop.state.writer import is_alive, name_of_process
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +64,6 @@ LAST_PATIENCE = 600.0
 _KEPT = 1000
 
 _TOKEN_BYTES = 32
-
-# Of how many different things that a session was refused the log tells.
-_MOST_TOLD = 20
 
 
 async def serve(
@@ -148,6 +147,7 @@ class _Hall:
         self._tunnel = tunnel
         self._holder = holder
         self._times = times
+        self._told = Told()
         self._doors: dict[str, _Door] = {}
         self._closed: OrderedDict[str, Account] = OrderedDict()
         # Whoever opens or closes a door does so alone: what is called twice at once must not happen twice.
@@ -173,7 +173,8 @@ class _Hall:
             try:
                 await self._api.answer(exchange, account)
             except Refusal as refusal:
-                _tell(account, refusal)
+                if self._told.is_news(terms.session, what := str(refusal)):
+                    log.info("session %s was refused: %s", terms.session, what)
                 raise
 
         async def tunnel(head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -251,13 +252,6 @@ def _patience(params: JsonObject) -> float:
     return min(max(float(said), 0.0), BILL_PATIENCE) if isinstance(said, int | float) else BILL_PATIENCE
 
 
-def _tell(account: Account, refusal: Refusal) -> None:
-    """Say in the log what a session was refused, each thing once."""
-    if len(account.told) < _MOST_TOLD and (what := str(refusal)) not in account.told:
-        account.told.add(what)
-        log.info("session %s was refused: %s", account.terms.session, what)
-
-
 def _terms(params: JsonObject) -> Terms:
     """The terms of a call.
 
@@ -275,19 +269,6 @@ def _terms(params: JsonObject) -> Terms:
 def _close_abandoned(ledger: Ledger, clock: Clock) -> None:
     """Close the rows that gateways left open which are not alive any more."""
     for gateway in ledger.gateways():
-        pid = int(gateway.partition("/")[0])
-        if name_of_process(pid) != gateway:
+        if not is_alive(gateway):
             count = ledger.close_rows_of(gateway, clock.now())
             log.warning("%d requests of a gateway that was killed are in the ledger as estimates", count)
-
-
-def name_of_process(pid: int) -> str:
-    """What no other process is called, of this boot or another; also for one that is not there."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    try:
-        # The start time is field 22; the name in field 2 may hold anything, and ends with the last bracket.
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        started = stat.rpartition(")")[2].split()[19]
-    except OSError:
-        started = "gone"
-    return f"{pid}/{started}/{boot}"

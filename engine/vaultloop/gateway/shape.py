@@ -5,6 +5,7 @@ session, or cost what nobody counts.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,18 @@ _OWN = (None, "custom")
 
 # How deep a conversation's content may be nested; what the vendor takes is much flatter.
 DEEPEST = 16
+
+# How many values a body may have: lists, objects, keys, texts, numbers. A conversation has some thousands,
+# and its tools some thousands more; each takes up to 200 bytes of memory here, however short it is written.
+MOST_VALUES = 250_000
+
+_MOST_DIGITS = 100
+
+# What begins or separates values, where it does not stand in a text.
+_SIGNS = (b"{", b"[", b":", b",")
+
+# A piece of a text in JSON. Pieces, because nothing else runs in this process while one is looked for.
+_PIECE = re.compile(rb'(?:[^"\\]++|\\.){0,4096}+', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +53,11 @@ def understood(data: bytes, upstream: Upstream, terms: Terms) -> ModelRequest:
     Raises:
         Refusal: it is malformed, or something in it is not allowed to this session; says what.
     """
+    if _is_crowded(data):
+        raise Refusal(413, "request_too_large", f"The body has more than {MOST_VALUES} values.")
     try:
-        content = json.loads(data, parse_constant=_no_number)
+        # UTF-8 and nothing else: in another encoding the signs that were counted mean something else.
+        content = json.loads(data.decode(), parse_constant=_no_number, parse_int=_whole)
     except (ValueError, RecursionError):
         raise malformed("The body is not JSON.") from None
     if not isinstance(content, dict):
@@ -54,12 +70,53 @@ def _no_number(name: str) -> object:
     raise ValueError(name)
 
 
+def _whole(digits: str) -> int:
+    # The time to read one grows with the square of its length, and nobody needs a long one.
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("a number is too long")
+    return int(digits)
+
+
+def _is_crowded(data: bytes) -> bool:
+    """Whether a body has more values than are read."""
+    # In most bodies there are few signs even with those that stand in texts.
+    return sum(map(data.count, _SIGNS)) > MOST_VALUES and _values(data) > MOST_VALUES
+
+
+def _values(data: bytes) -> int:
+    """About how many values there are, whatever their texts say; it counts no further than to too many."""
+    count, at = 0, 0
+    while count <= MOST_VALUES and (quote := data.find(b'"', at)) >= 0:
+        count += 1 + sum(data.count(sign, at, quote) for sign in _SIGNS)
+        at = _after_text(data, quote + 1)
+    return count + sum(data.count(sign, at) for sign in _SIGNS)
+
+
+def _after_text(data: bytes, at: int) -> int:
+    """Where what follows a text begins, whose first character is at `at`."""
+    while (piece := _PIECE.match(data, at)) and piece.end() > at:
+        at = piece.end()
+    return at + 1
+
+
 def _written(content: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        return _json(content, ensure_ascii=False)
     except UnicodeEncodeError:
         # Half a character, as JavaScript makes it when it cuts a text: it has no other form than this.
-        return json.dumps(content, separators=(",", ":")).encode()
+        return _json(content, ensure_ascii=True)
+
+
+def _json(content: Mapping[str, Any], *, ensure_ascii: bool) -> bytes:
+    try:
+        return json.dumps(content, ensure_ascii=ensure_ascii, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise
+    except ValueError:
+        raise malformed("The body holds a number that is too large.") from None
+    except RecursionError:
+        # What is read at a depth is not always written at it.
+        raise malformed("The body is nested too deeply.") from None
 
 
 class _Check:

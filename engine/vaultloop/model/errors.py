@@ -4,6 +4,7 @@
     |- VaultloopError          says what, where, expected and cure; shown to a person as it is
     |  |- Denied               somebody may not do this: answer them, change nothing
     |  |  |- Late              nobody may do it any more: its time has passed
+    |  |  |- NotYet(policy)    nothing is answered as yet, but for commands of the engine
     |  |- Retry(after)         try again by itself, after that many seconds
     |  |- Stalled(cure)        only a human can help: show it and wait for a new revision
     |  |- Paused               sync stands still until a human has looked: both sides are kept
@@ -15,6 +16,7 @@ What is wrong in a note is no exception but a value: `model.problem.Problem`. No
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `--help` must not wait for what resources are made of
+    from vaultloop.model.policy import Policy
     from vaultloop.model.resource import Ref
 
 
@@ -28,6 +30,18 @@ class Denied(VaultloopError):
 
 class Late(Denied):
     """It was for a time that has passed."""
+
+
+class NotYet(Denied):
+    """Who asks may ask, but something that sessions need is lacking.
+
+    Attributes:
+        policy: under which commands are answered all the same.
+    """
+
+    def __init__(self, message: str, policy: "Policy") -> None:
+        super().__init__(message)
+        self.policy = policy
 
 
 class Retry(VaultloopError):

@@ -153,6 +153,35 @@ def _mmap(made: Program) -> None:
 
 # All CLONE_NEW* that `clone` knows, and CLONE_PARENT: a child of the supervisor's.
 _NAMESPACES_OR_PARENT = 0x7E020000 | 0x8000
+_CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
+
+
+def _clone(made: Program) -> None:
+    """No namespaces, no siblings, and no thread with descriptors of its own, which nobody would count."""
+    thread, allow, no = Label(), Label(), Label()
+    made.load(argument(0))
+    made.if_any_bit(_NAMESPACES_OR_PARENT, no, None)
+    made.if_any_bit(_CLONE_THREAD, thread, allow)
+    made.put(thread)
+    made.if_any_bit(_CLONE_FILES, allow, no)
+    _end(made, allow, no, errno.EPERM)
+
+
+_SET_DUMPABLE, _SET_MEMORY_MAP = 4, 35
+
+
+def _prctl(made: Program) -> None:
+    """Nobody hides from the supervisor: it counts what it can look into."""
+    hiding, allow, no = Label(), Label(), Label()
+    made.load(argument(0))
+    made.if_equal(_SET_MEMORY_MAP, no)
+    made.if_equal(_SET_DUMPABLE, hiding, allow)
+    made.put(hiding)
+    made.load(argument(1))
+    made.if_equal(1, allow, no)
+    _end(made, allow, no, errno.EPERM)
+
+
 # SECCOMP_FILTER_FLAG_NEW_LISTENER.
 NEW_LISTENER = 1 << 3
 # It opens a connection without `connect`.
@@ -170,7 +199,8 @@ CHECKED: dict[str, Check] = {
     "sendto": _without(3, _MSG_FASTOPEN, errno.EACCES),
     "sendmsg": _without(2, _MSG_FASTOPEN, errno.EACCES),
     "sendmmsg": _without(3, _MSG_FASTOPEN, errno.EACCES),
-    "clone": _without(0, _NAMESPACES_OR_PARENT, errno.EPERM),
+    "clone": _clone,
+    "prctl": _prctl,
     "socket": _socket,
     "socketpair": _socketpair,
     "prlimit64": _exactly({0: 0}, errno.EPERM),

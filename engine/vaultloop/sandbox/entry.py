@@ -104,6 +104,7 @@ def _filter_calls(rules: seccomp.Rules, told: socket.socket) -> None:
     listener = seccomp.install(rules)
     socket.send_fds(told, [LISTENER], [listener])
     os.close(listener)
+    seccomp.keep_descriptors()
 
 
 def _encoded(environment: dict[str, str]) -> dict[bytes, bytes]:

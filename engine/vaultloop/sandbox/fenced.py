@@ -15,8 +15,9 @@ from vaultloop.aio.process import Patience
 from vaultloop.aio.supervise import to_the_end
 from vaultloop.model.errors import Stalled
 from vaultloop.sandbox.grants import missing
+from vaultloop.sandbox.limits import said
 from vaultloop.sandbox.request import Request
-from vaultloop.sandbox.streams import LAST_WORDS, Complaint, Pipes
+from vaultloop.sandbox.streams import LAST_WORDS, OUTPUT_BYTES, Complaint, Pipes
 from vaultloop.sandbox.supervisor import END
 
 # How long a program may take to end after INT and after TERM (seconds), before all is killed. With the moment
@@ -70,6 +71,7 @@ class FencedChild:
     ) -> None:
         self._request = request
         self._pipes = pipes
+        pipes.when_flooded = self._end_of_flood
         self._control = writer
         loop = asyncio.get_running_loop()
         self._started: asyncio.Future[int] = loop.create_future()
@@ -104,8 +106,8 @@ class FencedChild:
         return self._pipes.lines()
 
     async def complaint(self) -> str:
-        said = await self._complaint.text()
-        return f"{self._breach} {said}".strip()
+        text = await self._complaint.text()
+        return f"{self._breach} {text}".strip()
 
     async def wait(self) -> int:
         return await asyncio.shield(self._exited)
@@ -130,6 +132,10 @@ class FencedChild:
         await self._complaint.close()
         if self._started.done() and not self._started.cancelled():
             self._started.exception()  # whoever began it has heard of it
+
+    def _end_of_flood(self) -> None:
+        self._breach = f"The session was ended: it printed more than {said(OUTPUT_BYTES)}."
+        self._signal(END)
 
     def _signal(self, number: int) -> None:
         if not self._gone.is_set():

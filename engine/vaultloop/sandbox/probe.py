@@ -194,9 +194,12 @@ class Probe:
         if audience in degraded and audience in MAY_BE_DEGRADED:
             return Confinement.DEGRADED
         names = ", ".join(map(str, missing))
+        # What brings Landlock brings its moves, too.
+        whole = self[Layer.FILES].found
+        remedies = dict.fromkeys(f.remedy for f in missing if whole or f.layer is not Layer.MOVES)
         raise Stalled(
             f"Sessions of class {audience} are refused: this machine lacks {names}.",
-            cure=" ".join(dict.fromkeys(finding.remedy for finding in missing)) + _way_out(audience),
+            cure=" ".join(remedies) + _way_out(audience),
         )
 
     def outcomes(self, degraded: Collection[Audience]) -> Mapping[Audience, Confinement | None]:

@@ -99,6 +99,11 @@ REFUSED: tuple[tuple[int, tuple[str, ...]], ...] = (
 
 TIMES = ("utime", "utimes", "futimesat", "utimensat")
 
+# They hand descriptors over; for all else there are `write`, `writev` and `sendto`. Descriptors on their way
+# in a socket are counted by user: past a certain number nobody else of that user, the engine among them,
+# hands over any. And nobody counts the files and watches that they stand for.
+MESSAGES = ("sendmsg", "sendmmsg")
+
 _SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
 
 
@@ -122,6 +127,28 @@ def install(rules: Rules) -> int:
         if error.errno != errno.EINVAL:
             raise
         return load(machine, program(rules, machine), NEW_LISTENER)
+
+
+def keep_descriptors() -> None:
+    """From here on the calling thread, and what it starts, hands no descriptor over.
+
+    A filter of its own behind the other one: the listener has to be handed over in between.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    machine = this_machine()
+    assert machine is not None
+    load(machine, program_of_messages(machine), 0)
+
+
+def program_of_messages(machine: Machine) -> bytes:
+    """The filter that refuses `MESSAGES`; which table a number is of is the other filter's to check."""
+    made = Program()
+    made.load(NUMBER)
+    _refuse_all(made, machine, refuse(errno.EACCES), MESSAGES)
+    made.answer(ALLOW)
+    return made.assembled()
 
 
 def load(machine: Machine, instructions: bytes, flags: int) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,29 @@ COMPLAINT_BYTES = 4096
 # that it left behind must not hold up the session.
 LAST_WORDS = 0.5
 
+# What a program may print on each stream (bytes); a line counts as so many more, as each one costs time.
+OUTPUT_BYTES = 64 * 1024**2
+LINE_BYTES = 256
+
 _CHUNK = 64 * 1024
+
+
+class Metered(asyncio.StreamReader):
+    """A stream that ends, and says so, once too much has come out of it."""
+
+    def __init__(self, flooded: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=_CHUNK, loop=loop)
+        self._flooded = flooded
+        self._left = OUTPUT_BYTES
+
+    async def read(self, n: int = -1) -> bytes:
+        if self._left < 0:
+            return b""
+        data = await super().read(n)
+        self._left -= len(data) + LINE_BYTES * data.count(b"\n")
+        if self._left < 0:
+            self._flooded()
+        return data
 
 
 class Complaint:
@@ -51,6 +73,8 @@ class Pipes:
 
     def __init__(self) -> None:
         self.theirs: tuple[int, ...] = ()
+        # Called when the program prints too much.
+        self.when_flooded: Callable[[], None] = lambda: None
         self._ours: tuple[int, ...] = ()
         self._transports: list[asyncio.BaseTransport] = []
 
@@ -97,9 +121,12 @@ class Pipes:
         for transport in self._transports:
             transport.close()
 
+    def _flood(self) -> None:
+        self.when_flooded()
+
     async def _reading(self, descriptor: int) -> asyncio.StreamReader:
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_CHUNK, loop=loop)
+        reader = Metered(self._flood, loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport, _ = await loop.connect_read_pipe(
             lambda: protocol, os.fdopen(descriptor, "rb", buffering=0)

@@ -45,8 +45,11 @@ def parent_of(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
-def stat(pid: int) -> list[bytes]:
-    """The fields of /proc/PID/stat (proc(5)) from the third on, which is the state; none if it ended."""
+def stat(pid: int | str) -> list[bytes]:
+    """The fields of /proc/PID/stat (proc(5)) from the third on, which is the state; none if it ended.
+
+    A thread goes by `PID/task/THREAD`.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs memory
             return file.read().rpartition(b")")[2].split()

@@ -16,7 +16,7 @@ from vaultloop.model.conversation import Limits, Outcome, Turn
 from vaultloop.model.errors import Retry, Stalled
 from vaultloop.model.gateway import BILL_PATIENCE, Allowance, Grant, OpenDoor
 from vaultloop.model.policy import Policy
-from vaultloop.sessions import transcript
+from vaultloop.sessions import mounts, transcript
 from vaultloop.sessions.services import Services, SessionLog
 from vaultloop.vault.debris import clear_away
 from vaultloop.vault.view import View
@@ -218,6 +218,7 @@ async def _cell(services: Services, brief: Brief) -> AsyncIterator[Cell]:
     # git reads /etc/gitconfig, which may hold tokens and is out of reach.
     always = {"LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
     environment = {**always, **inherited, "HOME": str(home), "TMPDIR": str(scratch)}
+    environment |= mounts.variables(brief.mounts)
     try:
         yield Cell(brief.view.folder, home, scratch, environment, brief.policy, mounts=brief.mounts)
     finally:

@@ -23,6 +23,8 @@ DESCRIPTIONS = {
 }
 # Only the owner decides about proposals, whatever a scope lists.
 ON_PROPOSALS = frozenset({"proposals", "approve", "deny"})
+# What is answered although no session can be started.
+WHILE_IT_WAITS = frozenset({"status", "cancel", "help"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +32,12 @@ class Answers:
     """Who knows the answers.
 
     Attributes:
-        status, crons: texts of the whole engine.
+        status: how it stands, for who asks in the chat of a message.
+        crons: a text of the whole engine.
         cancel, retry: act on the chat of a message, under the policy of who asks, and say what they did.
     """
 
-    status: Callable[[], str]
+    status: Callable[[Message, Policy], str]
     crons: Callable[[], str]
     cancel: Callable[[Message, Policy], str]
     retry: Callable[[Message, Policy], str]
@@ -59,7 +62,7 @@ def answer(name: str, message: Message, policy: Policy, answers: Answers) -> str
         return _help(policy)
     match name:
         case "status":
-            return answers.status()
+            return answers.status(message, policy)
         case "crons":
             return answers.crons()
         case "cancel":
@@ -81,13 +84,18 @@ async def answer_on_proposals(name: str, message: Message, approvals: Approvals)
         case "proposals", *_:
             return approvals.listing()
         case "approve", number, commit if number.isdecimal():
-            return await approvals.approve(int(number), commit, by)
+            return await approvals.approve(_numbered(number), commit, by)
         case "deny", number if number.isdecimal():
-            return await approvals.deny(int(number), by)
+            return await approvals.deny(_numbered(number), by)
         case "approve", *_:
             return "Say which, and the commit that you saw: /approve 12 3fa9"
         case _:
             return "Say which: /deny 12"
+
+
+def _numbered(digits: str) -> int:
+    # Python turns down numbers of some thousand digits; no proposal has one of thirty.
+    return int(digits[:30])
 
 
 def _help(policy: Policy) -> str:

@@ -11,16 +11,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 from vaultloop.aio.clock import sleep
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.component import Channel
 from vaultloop.model.conversation import OWNER, AgentDefaults, Message, Outcome, Reply, Turn, new_turn_id
-from vaultloop.model.errors import Denied, Retry, VaultloopError
+from vaultloop.model.errors import Denied, NotYet, Retry, Stalled, VaultloopError
 from vaultloop.model.policy import Audience, Policy
-from vaultloop.sessions import commands
+from vaultloop.sessions import commands, report
 from vaultloop.sessions.approvals import Approvals
 from vaultloop.sessions.bursts import Bursts
 from vaultloop.sessions.courier import Courier
@@ -51,6 +51,7 @@ class Dispatcher:
     ) -> None:
         """Make a dispatcher; `services.on_owed` is called besides its own bell.
 
+        `status` and `crons` tell of the whole engine: the first is for the owner's own chat alone.
         `channels`, by platform, may change while it runs.
         """
         self._courier = Courier(services.outbox, channels, services.clock)
@@ -60,8 +61,9 @@ class Dispatcher:
         )
         self._clock = services.clock
         self._turns, self._inbox, self._outbox = services.turns, services.inbox, services.outbox
+        self._whole_status = status
         self._answers = commands.Answers(
-            status=status, crons=crons, cancel=self._cancel_here, retry=self._retry
+            status=self._status, crons=crons, cancel=self._cancel_here, retry=self._retry
         )
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -203,7 +205,7 @@ class Dispatcher:
         try:
             policy = self._services.guard.admit(message)
         except Denied as error:
-            self._answer(message, Fate.REFUSED, str(error))
+            self._refuse(message, error)
             return
         if name := commands.command_in(message.text):
             self._command(name, message, policy)
@@ -214,6 +216,15 @@ class Dispatcher:
             self._inbox.settle(message, Fate.REFUSED)
         else:
             self._answer(message, Fate.REFUSED, _slower(again, policy))
+
+    def _refuse(self, message: Message, error: Denied) -> None:
+        name = commands.command_in(message.text)
+        if isinstance(error, NotYet) and name in commands.WHILE_IT_WAITS.intersection(
+            commands.available(error.policy)
+        ):
+            self._command(name, message, error.policy)
+        else:
+            self._answer(message, Fate.REFUSED, str(error))
 
     def _too_often(self, message: Message, policy: Policy) -> datetime | None:
         """When the person is answered again, where they said as much in this hour as the scope allows."""
@@ -262,17 +273,39 @@ class Dispatcher:
                 self._outbox.put(reply, self._clock.now())
         self._courier.offer()
 
+    def _status(self, message: Message, policy: Policy) -> str:
+        """All of it in the owner's own chat; elsewhere others read along, the owner's question too."""
+        if policy.audience is Audience.OWNER:
+            return self._whole_status()
+        here = [record for record in self._turns.unfinished() if _concerns(record, message, policy)]
+        return report.of_standing(here, self._queue.timezone, waits=self._waits(message))
+
+    def _waits(self, message: Message) -> bool:
+        try:
+            policy = self._services.guard.admit(message)
+            self._services.confinement(policy.audience)
+        except (Denied, Stalled):
+            return True
+        return False
+
     # Commands that act
 
     def _cancel_here(self, message: Message, policy: Policy) -> str:
         here = [record for record in self._turns.unfinished() if _concerns(record, message, policy)]
+        if not (policy.audience is Audience.OWNER or self._services.guard.is_owners(message.person)):
+            here = [record for record in here if not self._others_asked(record, message.person)]
         waiting = [record for record in here if record.state in (TurnState.QUEUED, TurnState.RUNNING)]
         for record in waiting:
             cancel = partial(self.cancel, record.turn.key, Outcome.CANCELLED)
             self._spawn(persistently("/cancel", cancel, self._clock), "cancel")
         if not waiting:
-            return "Nothing is running for this chat."
+            return "Nothing of yours is running for this chat."
         return "Cancelling what runs." if len(waiting) == 1 else f"Cancelling {len(waiting)} turns."
+
+    def _others_asked(self, record: TurnRecord, person: str) -> bool:
+        """Whether a turn answers others; a schedule's run answers nobody."""
+        people = {asked.person for asked in self._inbox.of_turn(record.id)}
+        return bool(people) and person not in people
 
     def _retry(self, message: Message, policy: Policy) -> str:
         """Runs within the transaction that settles the command: run again once, or not at all."""

@@ -3,6 +3,7 @@
 A note knows names, the operator's settings know folders: so a vault never says where on the machine to read.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -31,6 +32,30 @@ def granted(
                 cure="Add it to `mounts` of the scope note, or take it out of the note of this work.",
             )
     return {name: _folder(name, policy.scope, known, private) for name in named or policy.mounts}
+
+
+def shortcomings(
+    named: Mapping[str, Collection[str]], known: Mapping[str, Path], private: Collection[Path]
+) -> list[str]:
+    """What keeps mounts from being shown, with the cure: a sentence each, none if all is well.
+
+    Args:
+        named: the mounts of each scope.
+        known, private: as for `granted`.
+    """
+    found: dict[str, None] = {}
+    for scope, names in named.items():
+        for name in names:
+            try:
+                _folder(name, scope, known, private)
+            except Stalled as error:
+                found[f"Sessions of the scope {scope} cannot begin. {error}"] = None
+    return list(found)
+
+
+def variables(mounts: Mapping[str, Path]) -> dict[str, str]:
+    """Where the mounts lie, for programs: `finance-db` is in `VAULTLOOP_MOUNT_FINANCE_DB`."""
+    return {f"VAULTLOOP_MOUNT_{re.sub('[^A-Z0-9]', '_', n.upper())}": str(path) for n, path in mounts.items()}
 
 
 def told(mounts: Mapping[str, Path]) -> str:

@@ -12,6 +12,7 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.conversation import OWNER, Reply
 from vaultloop.model.errors import Retry, Stalled
 from vaultloop.model.policy import Policy
+from vaultloop.model.visible import visible
 from vaultloop.sessions.services import Services, SessionLog
 from vaultloop.sessions.sorting import LateGate, Sorted, Sorting
 from vaultloop.state.proposals import Draft, Proposal, ProposalState
@@ -99,7 +100,7 @@ def asked(proposal: Proposal) -> str:
     return "\n".join(
         (
             f"Proposal {number} waits for you. {draft.reason}".strip(),
-            *draft.permissions,
+            *map(visible, draft.permissions),
             _listed(draft.paths),
             f"Look: vaultloop proposals show {number}",
             f"Take it: /approve {number} {draft.commit[:SHOWN]}   Leave it: /deny {number}",
@@ -307,7 +308,7 @@ def _said(published: Published) -> str:
 
 
 def _listed(things: Sequence[Any]) -> str:
-    lines = [f"- {thing}" for thing in things[:NAMED]]
+    lines = [f"- {visible(str(thing))}" for thing in things[:NAMED]]
     if len(things) > NAMED:
         lines.append(f"- and {len(things) - NAMED} more")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.supervise import first
 from vaultloop.model.conversation import AgentDefaults, Outcome, Reply
 from vaultloop.model.errors import Stalled
+from vaultloop.sessions import report
 from vaultloop.sessions.services import FIRST_PAUSE, LONGEST_PAUSE, Services, Spawn
 from vaultloop.sessions.session import Session
 from vaultloop.state.turns import TurnRecord, TurnState
@@ -57,6 +58,11 @@ class Queue:
         """Sessions that start from now on follow `defaults`."""
         self._defaults = defaults
         self.ring()
+
+    @property
+    def timezone(self) -> str:
+        """In which people are told of times."""
+        return self._defaults.timezone
 
     def reconsider(self) -> None:
         """What a note allows changed: what waits for a budget may look again."""
@@ -103,12 +109,12 @@ class Queue:
         if self._reconsiders:
             self._turns.unpark(now)
             self._reconsiders = False
-        taken: set[str] = set()
+        first_of: dict[str, TurnRecord] = {}
         for record in self._turns.unfinished():
-            conversation = record.turn.conversation
-            if conversation in taken:
+            oldest = first_of.setdefault(record.turn.conversation, record)
+            if oldest is not record:
+                self._say_that_it_is_parked(record, oldest)
                 continue
-            taken.add(conversation)
             if record.id in self._active or record.id in self._leaving:
                 continue
             if record.not_before is not None and record.not_before > now:
@@ -144,6 +150,20 @@ class Queue:
         for address in turn.recipients:
             if self._services.outbox.put(Reply(f"{turn.id}/queued", *address, text), self._clock.now()):
                 self._services.on_owed()
+
+    def _say_that_it_is_parked(self, record: TurnRecord, oldest: TurnRecord) -> None:
+        """Tell who asked it, once, that it waits with the `oldest` of its conversation for a budget."""
+        until, now = oldest.not_before, self._clock.now()
+        if not oldest.parked or until is None or until <= now or record.state is not TurnState.QUEUED:
+            return
+        people = {message.person for message in self._services.inbox.of_turn(record.id)}
+        text = report.parked_here(until, self.timezone)
+        # Who asked the oldest was told when it was parked.
+        for person in people - {message.person for message in self._services.inbox.of_turn(oldest.id)}:
+            key = f"parked/{oldest.id}/{person}/{until.isoformat()}"
+            for address in record.turn.recipients:
+                if self._services.outbox.put(Reply(key, *address, text), now):
+                    self._services.on_owed()
 
     async def cancel(self, key: str, outcome: Outcome) -> None:
         """End the turn with this key if it has not ended, with `outcome`; returns when it is gone.

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -73,10 +74,36 @@ def of_failed_try(record: TurnRecord, not_before: datetime, why: str) -> str:
 
 def of_parked(spent: Exhausted, timezone: str) -> tuple[str, str]:
     """What the owner and what everybody else hears while a turn waits for a budget, with the date."""
-    until = f"{spent.until.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M} ({timezone})"
-    goes_on = "It goes on by itself"
-    to_owner = f"Parked until {until}. {spent.reason} {goes_on} then, or once the note allows more."
-    return to_owner, f"Parked until {until}: the budget here is spent. {goes_on} then."
+    to_owner = (
+        f"{_parked_until(spent.until, timezone)}. {spent.reason} It goes on by itself then, or once the note "
+        "allows more."
+    )
+    return to_owner, parked_here(spent.until, timezone)
+
+
+def parked_here(until: datetime, timezone: str) -> str:
+    """What everybody but the owner hears of a budget that is spent until then."""
+    return f"{_parked_until(until, timezone)}: the budget here is spent. It goes on by itself then."
+
+
+def _parked_until(until: datetime, timezone: str) -> str:
+    return f"Parked until {until.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M} ({timezone})"
+
+
+def of_standing(here: Sequence[TurnRecord], timezone: str, *, waits: bool) -> str:
+    """`/status` of a chat that is not the owner's own: what concerns this chat, and nothing of the rest.
+
+    `here` is what has no outcome yet in this chat; `waits` says that its sessions cannot begin as yet.
+    """
+    running = sum(record.state is not TurnState.QUEUED for record in here)
+    parked = [record.not_before for record in here if record.parked and record.not_before is not None]
+    return "\n".join(
+        [
+            NOT_HERE if waits else "The agent answers here.",
+            f"In this chat: {running} running, {len(here) - running} waiting.",
+            *sorted({parked_here(until, timezone) for until in parked}),
+        ]
+    )
 
 
 def tries(record: TurnRecord) -> str:

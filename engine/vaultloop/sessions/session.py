@@ -343,6 +343,14 @@ class Session:
             return False
         return True
 
+    def _headed(self, text: str) -> str:
+        """What people of other scopes caused must not pass for the engine's own words in the owner's chat."""
+        turn = self._record.turn
+        with suppress(Denied):
+            if self._services.guard.policy(turn.scope).audience in TOLD_ALL:
+                return text
+        return f"From the scope {turn.scope} ({turn.trigger}):\n{text}"
+
     def _end(self, outcome: Outcome, text: str, detail: str, *, to_others: str) -> None:
         """The outcome and the last word, both or none.
 
@@ -355,6 +363,8 @@ class Session:
                 knows = turn.trigger.kind == "message" or self._services.guard.is_owners(chat)
                 if not (told := text if knows else to_others):
                     continue
+                if turn.trigger.kind != "message" and self._services.guard.is_owners(chat):
+                    told = self._headed(told)
                 # The first one's key says which messages it answers (`Inbox.answered_by`).
                 key = f"{self._id}/{channel}/{chat}" if place else self._id
                 self._services.outbox.put(Reply(key, channel, chat, told), now)

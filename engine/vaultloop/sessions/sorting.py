@@ -4,7 +4,7 @@ Plain synchronous code for a thread: it uses the repository piece by piece, wher
 moves here.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,17 @@ from vaultloop.model.policy import Policy
 from vaultloop.state.proposals import Draft
 from vaultloop.vault.files import Files
 from vaultloop.vault.protected import protected_in
-from vaultloop.vault.publish import Audit, Edits, Gathered, Selection, gather, select, write_commit
+from vaultloop.vault.publish import (
+    LOST,
+    Audit,
+    Edits,
+    Gathered,
+    Selection,
+    gather,
+    losing,
+    select,
+    write_commit,
+)
 from vaultloop.vault.repository import Identity, Repository
 from vaultloop.vault.revision import RevisionFiles
 from vaultloop.vault.signing import Signer
@@ -60,23 +70,53 @@ class Sorting:
         """Write the commits, each upon the view's base; the repository is used inside `in_git` only."""
         selection = in_git(lambda: self._selected(changes))
         gathered = gather(self._repository, self._view, selection, self._policy, in_git)
-        return in_git(lambda: self._sorted(gathered))
+        return in_git(lambda: self._sorted(gathered, changes))
 
-    def _sorted(self, gathered: Gathered) -> Sorted:
+    def _sorted(self, gathered: Gathered, changes: Changes) -> Sorted:
         verdict = self._verdict(gathered)
         acting = [path for path in verdict.admitted if path in gathered.acts]
-        admitted = [path for path in verdict.admitted if path not in gathered.acts]
+        admitted = _only(gathered.held, [path for path in verdict.admitted if path not in acting])
+        refused = [*gathered.refused, *verdict.refused]
+        if self._policy.self_edit == "deny":
+            # Of what governs nothing is proposed then.
+            refused += [Refusal(path, _acts(gathered.acts[path])) for path in acting]
+            acting = []
         active = {**gathered.active, **_only(gathered.held, acting)}
+        active |= self._moved(gathered.edits, active)
+        edits = {path: entry for path, entry in gathered.edits.items() if path not in active}
+        waiting = {path for path in verdict.proposed if path not in self._view.base} | active.keys()
+        unplaced = ({refusal.path for refusal in refused} | waiting) - set(changes.deleted)
+        kept = self._kept(edits, admitted, unplaced, gathered.held) if unplaced else frozenset()
         proposals = (
             self._draft(_only(gathered.held, verdict.proposed), verdict.reason, verdict.permissions),
-            self._draft(active, self._why_active(active, gathered)),
+            self._draft(active, self._why_active(gathered, active)),
         )
         return Sorted(
-            commit=self._commit(gathered.edits),
-            admitted=self._draft(_only(gathered.held, admitted)),
+            commit=self._commit(_without(edits, kept)),
+            admitted=self._draft(_without(admitted, kept)),
             proposed=tuple(filter(None, proposals)),
-            refused=tuple(sorted((*gathered.refused, *verdict.refused), key=str)),
+            refused=tuple(sorted((*refused, *(Refusal(path, LOST) for path in kept)), key=str)),
         )
+
+    def _moved(self, edits: Edits, active: Edits) -> Edits:
+        """The deletions of texts that wait in another place: a move is decided as a whole."""
+        waiting = {entry.blob for entry in active.values() if entry}
+        base = self._view.base
+        gone = [path for path, entry in edits.items() if entry is None and base[path][0].blob in waiting]
+        return dict.fromkeys(gone)
+
+    def _kept(self, edits: Edits, admitted: Edits, unplaced: Set[str], held: Edits) -> frozenset[str]:
+        """The deletions that would take a text out of the vault, for it may be what lies `unplaced`.
+
+        A text is changed a little when it moves, so that only one that arrived as it was is known to be safe.
+        """
+        published = {entry.blob for entry in (*edits.values(), *admitted.values()) if entry}
+        kept = losing(edits, self._view, published)
+        if unplaced - held.keys():
+            return kept | losing(admitted, self._view, published)
+        elsewhere = {entry.blob for path in unplaced if (entry := held[path])}
+        taken = losing(admitted, self._view, published)
+        return kept | {path for path in taken if self._view.base[path][0].blob in elsewhere}
 
     def _selected(self, changes: Changes) -> Selection:
         # What became a template meanwhile is one.
@@ -103,11 +143,11 @@ class Sorting:
             clash = "notes take the place of folders here; a human has to do that"
             return Verdict(refused=tuple(Refusal(path, clash) for path in gathered.held))
 
-    def _why_active(self, active: Edits, gathered: Gathered) -> str:
-        words = sorted({word for path in active for word in gathered.acts[path]})
+    def _why_active(self, gathered: Gathered, active: Edits) -> str:
+        words = sorted({word for path in active for word in gathered.acts.get(path, ())})
         return (
             f"What sessions of the scope {self._policy.scope} write must not act by itself when you open it;"
-            f" here is {' and '.join(words)}."
+            f" this holds {_enumerated(words)}."
         )
 
     def _draft(self, edits: Edits, reason: str = "", permissions: tuple[str, ...] = ()) -> Draft | None:
@@ -150,6 +190,19 @@ class LateGate:
         except ValueError:
             return paths
         return set(paths) - set(verdict.admitted)
+
+
+def _acts(words: Sequence[str]) -> str:
+    return f"what governs the agent must not act by itself; this holds {_enumerated(words)}"
+
+
+def _enumerated(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def _without(edits: Edits, paths: Collection[str]) -> Edits:
+    return {path: entry for path, entry in edits.items() if path not in paths}
 
 
 def _only(edits: Edits, paths: Collection[str]) -> Edits:

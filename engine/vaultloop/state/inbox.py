@@ -77,6 +77,15 @@ class Inbox:
         )
         return row is not None
 
+    def is_passed_over(self, message: Message) -> bool:
+        """Whether it was decided that a message becomes nothing, and nobody is told."""
+        row = self._database.row(
+            "SELECT 1 FROM inbox WHERE channel = ? AND chat = ? AND message = ?"
+            " AND fate IN ('refused', 'ignored') AND NOT EXISTS (SELECT 1 FROM outbox WHERE key = ?)",
+            *(message.channel, message.chat, message.id, answer_key(message)),
+        )
+        return row is not None
+
     def of_turn(self, turn_id: str) -> list[Message]:
         """The messages that a turn answers, in the order in which they came."""
         rows = self._database.rows("SELECT * FROM inbox WHERE turn = ? ORDER BY rowid", turn_id)

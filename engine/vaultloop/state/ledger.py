@@ -4,6 +4,7 @@ The gateway is the only writer; others read while it writes. Money is counted in
 that sums are exact.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Self
 from vaultloop.model.errors import Stalled
 from vaultloop.model.gateway import Bill
 from vaultloop.state.period import Period
+from vaultloop.state.writer import is_alive
 
 FILE_NAME = "ledger.db"
 
@@ -253,16 +255,21 @@ class Ledger:
     def spent(self, period: Period, at: datetime, timezone: str, scope: str | None = None) -> int:
         """Billionths of a dollar of the day or month that `at` falls into, of one scope or of all.
 
-        Requests that are under way are not in it.
+        Requests that are under way are not in it: what they may cost at most is mostly far too much. Those
+        that a killed gateway left open are: nothing more is learned about them.
         """
         begins, ends = period.around(at, timezone)
+        abandoned = json.dumps([gateway for gateway in self.gateways() if not is_alive(gateway)])
+        counts = "ended_at IS NOT NULL"
+        if abandoned != "[]":
+            counts = "(ended_at IS NOT NULL OR gateway IN (SELECT value FROM json_each(:abandoned)))"
         query = (
-            "SELECT COALESCE(SUM(nano_usd), 0) FROM requests WHERE ended_at IS NOT NULL"
+            f"SELECT COALESCE(SUM(nano_usd), 0) FROM requests WHERE {counts}"  # noqa: S608 - words of ours
             " AND started_at >= :begins AND started_at < :ends"
         )
         if scope is not None:
             query += " AND scope = :scope"
-        values = {"begins": _text(begins), "ends": _text(ends), "scope": scope}
+        values = {"begins": _text(begins), "ends": _text(ends), "scope": scope, "abandoned": abandoned}
         return int(self._connection.execute(query, values).fetchone()[0])
 
     def spent_by(self, session: str, after: int = 0) -> int:

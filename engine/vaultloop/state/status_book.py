@@ -186,7 +186,7 @@ class StatusBook:
     @property
     def attention(self) -> tuple[str, ...]:
         """Sentences that ask the owner to look: what stands still, and how to mend it."""
-        found = (json.loads(self._database.fact(key) or "[]") for key in ("attention", "agent"))
+        found = (json.loads(self._database.fact(key) or "[]") for key in ("attention", "agent", "mounts"))
         return tuple(sentence for sentences in found for sentence in sentences)
 
     def record_attention(self, sentences: Iterable[str]) -> None:
@@ -196,6 +196,10 @@ class StatusBook:
     def record_agent(self, sentences: Iterable[str]) -> None:
         """What there is to say of the agent program; it replaces what was said of it before."""
         self._database.remember("agent", json.dumps(list(sentences)))
+
+    def record_mounts(self, sentences: Iterable[str]) -> None:
+        """What there is to say of the operator's folders that scopes name; it replaces what was said."""
+        self._database.remember("mounts", json.dumps(list(sentences)))
 
     # Deletes that wait.
 

@@ -39,6 +39,12 @@ def link_in(place: Path) -> tuple[Path, str] | None:
     return None
 
 
+def is_of_another_repository(place: Path) -> bool:
+    """Whether `place` lies in a git repository that does not look like anybody's notes."""
+    around = list(_up_to_git(place.resolve()))
+    return _is_git_top(around[-1]) and not any(_holds(folder, ".obsidian") for folder in around)
+
+
 def _up_to_git(place: Path) -> Iterator[Path]:
     for folder in (place, *place.parents):
         yield folder

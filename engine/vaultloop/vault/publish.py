@@ -41,6 +41,12 @@ _GITS_OWN = re.compile(r"git~\d+[ .]*", re.IGNORECASE)
 MOST_FILES = 1000
 MOST_BYTES = 100 * 1024 * 1024
 
+# What no text holds: with a NUL in it git shows no difference any more, and others drive a terminal.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+# Why a deletion stays undone: all that was written of it lies in a place that is not published.
+LOST = "its text might be lost: what the session wrote elsewhere is not in the vault"
+
 # At so many bytes (or `BULK` files) a piece of them is written: others wait for the repository no longer.
 PIECE = 8 * 1024 * 1024
 
@@ -234,6 +240,9 @@ class _Reading:
         if len(data) > self._left:
             raise NotOrdinaryError(f"a session publishes at most {MOST_BYTES // (1024 * 1024)} MB")
         self._left -= len(data)
+        if path.lower().endswith(".md") and (found := _CONTROL.search(data)):
+            line = data.count(b"\n", 0, found.start()) + 1
+            raise NotOrdinaryError(f"it holds the control character U+{found[0][0]:04X}, in line {line}")
         if words := self._active_content(path, data):
             self.acts[path] = words
         return data
@@ -286,6 +295,12 @@ class _Reading:
         root = self._repository.tree_of(self._view.revision)
         there = (path for path in self._new(edits) if self._repository.trees.leaf(root, path))
         return dict.fromkeys(there, "something that the session was not shown lies there")
+
+
+def losing(edits: Edits, view: View, published: Collection[str]) -> frozenset[str]:
+    """Those of `edits` that delete a text which is not among the `published` blobs."""
+    gone = (path for path, entry in edits.items() if entry is None)
+    return frozenset(path for path in gone if view.base[path][0].blob not in published)
 
 
 def _text(data: bytes | None) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import pygit2
-from pygit2.enums import FileMode, SortMode
+from pygit2.enums import DiffOption, FileMode, SortMode
 
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Retry, Stalled
@@ -144,7 +144,13 @@ class Repository:
 
     def patch(self, old: str, new: str) -> str:
         """What changed between two commits, for people: as `git diff` shows it."""
-        patches = self.handle.diff(str(self.tree_of(old)), str(self.tree_of(new)))
+        trees = str(self.tree_of(old)), str(self.tree_of(new))
+        # A NUL in a note, or an attribute, must not hide what changes in it.
+        texts = self.handle.diff(*trees, flags=DiffOption.FORCE_TEXT)
+        patches = (
+            text if text is not None and _is_note(text) else patch
+            for text, patch in zip(texts, self.handle.diff(*trees), strict=True)
+        )
         return "".join(patch.data.decode(errors="replace") for patch in patches if patch is not None)
 
     def changed(
@@ -346,6 +352,10 @@ def _opened(path: Path) -> pygit2.Repository:
             f"The git repository {path} cannot be opened: {error}.",
             cure=f"Check that it is readable and whole (git -C {path} fsck).",
         ) from error
+
+
+def _is_note(patch: pygit2.Patch) -> bool:
+    return patch.delta.new_file.raw_path.lower().endswith(b".md")
 
 
 def _branch_of(handle: pygit2.Repository) -> str | None:

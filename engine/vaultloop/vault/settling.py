@@ -12,8 +12,8 @@ from vaultloop.model.glob import matches_any
 SETTLE = timedelta(seconds=2)
 QUIET = timedelta(seconds=60)
 
-# What changes the agent itself counts after `settle`, and so do settings that name protected folders; all else
-# after the quiet minute.
+# What changes the agent itself counts after `settle`, and so do settings that name protected folders; all
+# else after the quiet minute.
 PROMPT = ("agent", "**/CLAUDE*.md", "**/AGENTS.md", ".obsidian/*.json", ".obsidian/plugins/*/data.json")
 
 # What `stat` tells of one state of a file: times of content and inode, size, inode.

@@ -22,6 +22,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220),
     "clone3": (435, 435),
     "execveat": (322, 281),
+    "exit": (60, 93),
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
     "fchmodat2": (452, 452),

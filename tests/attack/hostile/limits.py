@@ -1,12 +1,17 @@
 """What a session may use up: memory, processes, descriptors, disk, time."""
 
+import ctypes
+import mmap
 import os
 import resource
+import select
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
 
+from .calls import call, prctl
 from .catalogue import Stopped, Targets, case
 
 LIMITS = "limits"
@@ -149,6 +154,40 @@ def run_as_urgently_as_the_engine(targets: Targets) -> str:
     return "is as urgent as the engine"
 
 
+@case(LIMITS)
+def hide_from_its_supervisor(targets: Targets) -> str:
+    """Let nobody look into it (PR_SET_DUMPABLE), so that its memory and files are not counted."""
+    prctl(4, 0)
+    return "hid itself"
+
+
+@case(LIMITS)
+def send_a_descriptor(targets: Targets) -> str:
+    """Put descriptors on their way in a socket, which are counted by user and by nobody else."""
+    one, other = socket.socketpair()
+    socket.send_fds(one, [b"x"], [one.fileno()])
+    other.close()
+    return "sent it"
+
+
+@case(LIMITS)
+def have_a_thread_with_descriptors_of_its_own(targets: Targets) -> str:
+    """Start a thread with descriptors of its own (clone), which do not show in its process."""
+    stack = mmap.mmap(-1, 65536, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    top = ctypes.addressof(ctypes.c_char.from_buffer(stack)) + 65536
+    if os.fork() == 0:
+        try:
+            # Memory and handlers of signals as a thread must share them; not CLONE_FILES.
+            call("clone", 0x100 | 0x800 | 0x10000, top, 0, 0, 0)
+        except OSError as error:
+            os._exit(error.errno or 255)
+        os._exit(0)
+    _, status = os.wait()
+    if number := max(0, os.waitstatus_to_exitcode(status)):
+        raise OSError(number, os.strerror(number))
+    return "started it"
+
+
 # These end their session.
 
 
@@ -198,11 +237,101 @@ def fill_the_disk_with_names(targets: Targets) -> str:
 
 @case(LIMITS, open_otherwise=False, alone=True, outside=True, harmful=True)
 def talk_without_end(targets: Targets) -> str:
-    """Write 200 MB into the one line that the engine waits for."""
+    """Write 60 MB into the one line that the engine waits for."""
     block = b"x" * MIB
-    for _ in range(200):
+    for _ in range(60):
         left = memoryview(block)
         while left:
             left = left[os.write(1, left) :]
     os.write(1, b"\n")
     return "wrote it"
+
+
+# Twice what a session may write, in pieces that each are allowed; and how long it stays afterwards (seconds).
+FILES, FILE_MIB = 8, 16
+LINGERING = 5.0
+
+
+def _filled(path: str) -> int:
+    """A descriptor of a new file of `FILE_MIB`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    for _ in range(FILE_MIB):
+        os.write(descriptor, bytes(MIB))
+    return descriptor
+
+
+def _hold_memory() -> None:
+    held = bytearray(b"x") * (100 * MIB)
+    time.sleep(2 * LINGERING)
+    held.clear()
+
+
+@case(LIMITS, open_otherwise=False, alone=True, harmful=True)
+def take_memory_after_the_first_thread(targets: Targets) -> str:
+    """Take memory in processes whose first thread has ended, so that they look as if they had ended."""
+    for _ in range(6):
+        if os.fork() == 0:
+            threading.Thread(target=_hold_memory).start()
+            call("exit", 0)
+    time.sleep(LINGERING)
+    return "took it"
+
+
+@case(LIMITS, open_otherwise=False, alone=True, harmful=True)
+def fill_a_folder_that_cannot_be_listed(targets: Targets) -> str:
+    """Fill a folder that can be entered but not listed."""
+    folder = f"{targets.scratch}/closed"
+    os.mkdir(folder, 0o300)
+    for number in range(FILES):
+        os.close(_filled(f"{folder}/{number}"))
+    time.sleep(LINGERING)
+    return "filled it"
+
+
+@case(LIMITS, open_otherwise=False, alone=True, harmful=True)
+def fill_a_folder_too_deep_for_a_path(targets: Targets) -> str:
+    """Fill a folder whose path is longer than any path may be."""
+    os.chdir(targets.scratch)
+    for _ in range(25):
+        os.mkdir("d" * 200)
+        os.chdir("d" * 200)
+    for number in range(FILES):
+        os.close(_filled(str(number)))
+    time.sleep(LINGERING)
+    return "filled it"
+
+
+@case(LIMITS, open_otherwise=False, alone=True, harmful=True)
+def fill_the_disk_with_mapped_files(targets: Targets) -> str:
+    """Fill the disk with files that have neither name nor descriptor any more, only a mapping of one page."""
+    libc = ctypes.CDLL(None)
+    path = f"{targets.scratch}/mapped"
+    for _ in range(FILES):
+        descriptor = _filled(path)
+        libc.mmap(None, ctypes.c_size_t(4096), mmap.PROT_READ, mmap.MAP_SHARED, descriptor, ctypes.c_long(0))
+        os.close(descriptor)
+        os.unlink(path)
+    time.sleep(LINGERING)
+    return "filled it"
+
+
+@case(LIMITS, open_otherwise=False, alone=True, harmful=True)
+def watch_without_end(targets: Targets) -> str:
+    """Use up the watches of epoll, which the kernel counts by user, so that the engine has none left."""
+    pipes = [os.pipe()[0] for _ in range(200)]
+    polls = []
+    for _ in range(100):
+        polls.append(select.epoll())
+        for pipe in pipes:
+            polls[-1].register(pipe, select.EPOLLIN)
+    time.sleep(LINGERING)
+    return f"watches {len(pipes) * len(polls)}"
+
+
+@case(LIMITS, open_otherwise=False, alone=True, harmful=True)
+def print_without_end(targets: Targets) -> str:
+    """Print empty lines without end, so that the engine has nothing else to do."""
+    block = b"\n" * 65536
+    for _ in range(2000):
+        os.write(1, block)
+    return f"printed {len(block) * 2000} lines"

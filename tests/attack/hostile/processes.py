@@ -433,7 +433,8 @@ def leave_a_hidden_orphan(targets: Targets) -> str:
     """Leave one that cannot be looked into (PR_SET_DUMPABLE) and ignores every signal that it may."""
 
     def hide() -> None:
-        prctl(4, 0)
+        with contextlib.suppress(OSError):  # it may not hide: then it goes on in sight
+            prctl(4, 0)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 

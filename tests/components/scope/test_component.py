@@ -8,7 +8,7 @@ from vaultloop.components.scope.kind import ScopeSpec
 from vaultloop.components.scope.policies import policy_of
 from vaultloop.model.change import Action, Change
 from vaultloop.model.conversation import Message
-from vaultloop.model.errors import Denied, Stalled
+from vaultloop.model.errors import Denied, NotYet, Stalled
 from vaultloop.model.policy import Audience
 from vaultloop.model.resource import Ref, Resource, Source
 
@@ -117,7 +117,7 @@ async def test_a_left_out_list_of_people_opens_no_group() -> None:
 async def test_a_chat_that_two_scopes_claim_is_closed_until_one_lets_go() -> None:
     a, b = scope("a", chats=FAMILY, people="anyone"), scope("b", chats=[FAMILY], people=[ANN])
     component = await guard(a, b)
-    with pytest.raises(Denied, match="`a` and `b`"):
+    with pytest.raises(Denied, match="closed at present"):
         component.admit(said(FAMILY, ANN))
     await component.apply(Change(Action.DELETE, b, None))
     assert admitted(component, FAMILY, ANN) == "a"
@@ -240,7 +240,7 @@ async def test_a_scope_that_names_a_tool_server_waits_and_its_chats_hear_so() ->
     with pytest.raises(Stalled, match="`wiki`") as caught:
         await component.apply(Change(Action.UPDATE, before, after))
     assert "Delete `mcp-servers`" in caught.value.cure
-    with pytest.raises(Denied, match="cannot be used as yet"):
+    with pytest.raises(Denied, match="cannot be answered here as yet"):
         component.admit(said(FAMILY, ANN))
     with pytest.raises(Denied):
         component.policy("family")
@@ -309,3 +309,54 @@ def test_a_policy_has_every_grant_and_limit_of_its_note() -> None:
     assert (policy.telegram_may, policy.telegram_chats) == (("read",), (FAMILY,))
     assert (policy.budget_usd_per_day, policy.budget_usd_per_month) == (2.0, 30.0)
     assert policy.messages_per_person_per_hour == 5
+
+
+@asynchronous
+async def test_a_refusal_names_scope_and_reason_to_an_owner_alone() -> None:
+    lacking = scope("waiting", chats="-3", people=ANN, mcp_servers="wiki")
+    component = await guard(
+        scope("team", chats=FAMILY, people=ANN),
+        scope("one", chats="-2", people=ANN),
+        scope("two", chats="-2", people=ANN),
+    )
+    with pytest.raises(Stalled):
+        await component.apply(create(lacking))
+    for chat, name, person in ((FAMILY, "team", STRANGER), ("-2", "two", ANN), ("-3", "waiting", ANN)):
+        with pytest.raises(Denied) as caught:
+            component.admit(said(chat, person))
+        assert name not in str(caught.value)
+        for owner in (OWNER_ID, "owner"):
+            with pytest.raises(Denied, match=name):
+                component.admit(said(chat, owner))
+    with pytest.raises(Denied, match=r"No component yet runs tool servers.*Delete `mcp-servers`"):
+        component.admit(said("-3", OWNER_ID))
+
+
+@asynchronous
+async def test_commands_have_a_policy_while_a_scope_waits_but_only_for_its_people() -> None:
+    component = ScopeComponent(owners=(OWNER_ID,))
+    with pytest.raises(Stalled):
+        await component.apply(
+            create(scope("team", chats=FAMILY, people=ANN, commands="status", mcp_servers="wiki"))
+        )
+    with pytest.raises(NotYet) as caught:
+        component.admit(said(FAMILY, ANN))
+    assert caught.value.policy.commands == ("status",)
+    with pytest.raises(Denied, match="not among the people"):
+        component.admit(said(FAMILY, STRANGER))
+
+
+@pytest.mark.parametrize("chats", ["owner", OWNER_ID, ["owner", OWNER_ID]])
+def test_the_owner_reaches_the_own_chat_without_a_fence_however_it_is_written(chats: object) -> None:
+    def confinement(_: Audience) -> None:
+        raise Stalled("Landlock is missing (ENOSYS).", cure="Use a newer kernel.")
+
+    @asynchronous
+    async def reaches() -> None:
+        component = ScopeComponent((OWNER_ID,), confinement)
+        with pytest.raises(Stalled):
+            await component.apply(create(scope("mine", chats=chats)))
+        for chat in ("owner", OWNER_ID):
+            assert component.admit(said(chat, chat)).audience is Audience.OWNER
+
+    reaches()

@@ -16,7 +16,8 @@ def changes(old: Resource[ScopeSpec] | None, new: Resource[ScopeSpec] | None) ->
 
 
 def test_a_new_scope_lists_what_it_grants() -> None:
-    assert changes(None, scope(chats="owner", can_read=["personal/**", "work"])) == (
+    assert changes(None, scope(chats="owner", can_read=["personal/**", "work"]))[:5] == (
+        "owner: is yours alone now",
         "owner: + covers chat owner",
         "owner: + answers owner",
         "owner: + reads personal/**",
@@ -40,8 +41,8 @@ def test_losses_stand_before_gains() -> None:
     [
         ({}, {"except": "x"}, "- reads and writes x"),
         ({"except": "x"}, {}, "+ reads and writes x"),
-        ({}, {"budget_usd_per_run": "1"}, "- 1 USD a session"),
-        ({"budget_usd_per_run": "1"}, {"budget_usd_per_run": "2.5"}, "+ 2.5 USD a session"),
+        ({}, {"budget_usd_per_run": "1"}, "- at most 1 USD a session"),
+        ({"budget_usd_per_run": "1"}, {"budget_usd_per_run": "2.5"}, "+ at most 2.5 USD a session"),
         ({"max_steps": "5"}, {}, "+ any number of steps"),
         ({}, {"stop_after": "20m"}, "+ 20m a session"),
         ({"self_edit": "allow"}, {"self_edit": "deny"}, "- edits of agent/: deny"),
@@ -58,7 +59,7 @@ def test_a_limit_or_a_fence_is_named_by_what_it_allows(
 def test_pausing_takes_every_grant_away_and_resuming_gives_it_back() -> None:
     running, paused = scope(can_read="Notes"), scope(can_read="Notes", paused="true")
     assert changes(running, paused) == ("owner: - reads Notes",)
-    assert changes(paused, running) == ("owner: + reads Notes",)
+    assert "owner: + reads Notes" in changes(paused, running)
 
 
 def test_what_changes_no_permission_says_nothing() -> None:
@@ -125,3 +126,31 @@ def test_attachments_mounts_abilities_and_budgets_are_told(
     old: dict[str, Any], new: dict[str, Any], sentence: str
 ) -> None:
     assert changes(scope(**old), scope(**new)) == (f"owner: {sentence}",)
+
+
+def test_a_new_scope_says_what_has_no_limit_and_what_it_may_without_saying_so() -> None:
+    told = changes(None, scope(chats="-1", people="anyone", self_edit="propose", budget_usd_per_day="5"))
+    assert told == (
+        "owner: is public now",
+        "owner: + covers chat -1",
+        "owner: + answers anyone",
+        "owner: + attachments: all",
+        "owner: + at most 5 USD a day",
+        "owner: + any number of USD a session, USD a month, messages a person and hour, steps",
+        "owner: + 10m a session",
+        "owner: + edits of agent/: propose",
+    )
+
+
+@pytest.mark.parametrize("sides", [(True, False), (False, True)])
+def test_what_a_whole_scope_hides_is_no_gain_when_it_goes_and_no_loss_when_it_comes(
+    sides: tuple[bool, bool],
+) -> None:
+    one = scope(can_read="**", **{"except": "x"})
+    told = changes(*(one if side else None for side in sides))
+    assert not [sentence for sentence in told if "reads and writes" in sentence]
+
+
+def test_hiding_less_is_no_loss() -> None:
+    assert changes(scope(**{"except": "x"}), scope(**{"except": "x/y"})) == ("owner: + reads and writes x",)
+    assert changes(scope(**{"except": "x/y"}), scope(**{"except": "x"})) == ("owner: - reads and writes x",)

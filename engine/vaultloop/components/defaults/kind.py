@@ -58,7 +58,7 @@ class DefaultsSpec(Spec):
             before, after = (_in_force(note, field) for note in (old, new))
             if before != after:
                 sign = "+" if after is None or (before is not None and after > before) else "-"
-                usd = "any number of" if after is None else f"{after:g}"
+                usd = "any number of" if after is None else f"at most {after:g}"
                 told.append(f"all sessions: {sign} {usd} USD {span}")
         return tuple(told)
 

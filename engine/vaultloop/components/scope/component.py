@@ -8,7 +8,7 @@ from vaultloop.components.scope.kind import ScopeSpec
 from vaultloop.components.scope.policies import policy_of
 from vaultloop.model.change import Change
 from vaultloop.model.conversation import ANYONE, OWNER, Message
-from vaultloop.model.errors import Denied, Stalled
+from vaultloop.model.errors import Denied, NotYet, Stalled
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.model.resource import Ref, Resource
 
@@ -19,17 +19,17 @@ class _Applied:
 
     Attributes:
         resource: as it is in force.
-        waits: less of it is in force than was declared, because something that it needs is lacking.
+        lacking: why less of it is in force than was declared; None where all of it is.
     """
 
     resource: Resource[ScopeSpec]
     policy: Policy
-    waits: bool = False
+    lacking: Stalled | None = None
 
     @property
     def shown(self) -> Resource[ScopeSpec]:
         """What really runs: of one that waits, nothing."""
-        if not self.waits:
+        if self.lacking is None:
             return self.resource
         return replace(self.resource, spec=self.resource.spec.model_copy(update={"paused": True}))
 
@@ -63,6 +63,11 @@ class ScopeComponent:
         """The scopes that are enforced, paused ones included: they close their chats."""
         return {ref: applied.shown for ref, applied in self._applied.items()}
 
+    def mounts(self) -> Mapping[str, Collection[str]]:
+        """What each scope that runs names of the operator's folders."""
+        running = (applied for applied in self._applied.values() if not applied.shown.spec.paused)
+        return {applied.policy.scope: applied.policy.mounts for applied in running}
+
     async def apply(self, change: Change[ScopeSpec]) -> None:
         """Enforce a scope, or stop to.
 
@@ -82,13 +87,17 @@ class ScopeComponent:
         if new is None:
             return
         lacking = None if new.spec.paused else self._lacking(new)
-        self._enforce(_reduced(new) if lacking else new, waits=lacking is not None)
+        enforced = self._reduced(new) if lacking else new
+        self._applied[new.ref] = _Applied(enforced, policy_of(enforced, self._owners), lacking)
         if lacking is not None:
             raise lacking
 
-    def _enforce(self, scope: Resource[ScopeSpec], *, waits: bool) -> None:
-        policy = policy_of(scope, self._owners)
-        self._applied[scope.ref] = _Applied(scope, policy, waits)
+    def _reduced(self, scope: Resource[ScopeSpec]) -> Resource[ScopeSpec]:
+        """What of a scope is in force while it waits: as of an invalid one, only the owner's own chat."""
+        # The owner's chat may be written as an id.
+        chats = tuple(dict.fromkeys(map(self._chat, scope.spec.chats)))
+        spec = scope.spec.model_copy(update={"chats": chats, "mcp_servers": ()})
+        return replace(scope, spec=spec.closed() or spec)
 
     def _lacking(self, scope: Resource[ScopeSpec]) -> Stalled | None:
         """Why a scope has to wait for a human."""
@@ -120,13 +129,53 @@ class ScopeComponent:
     def admit(self, message: Message) -> Policy:
         """The policy under which this person speaks in this chat.
 
+        The names of scopes, and what is wrong with one, are for its owner alone.
+
         Raises:
+            NotYet: the scope waits for something that it needs.
             Denied: no scope claims the chat, two do, it is paused, or the person is not in its list.
         """
-        policy = self._governing(self._chat(message.chat)).policy
-        if not self._may_speak(message.person, policy):
-            raise Denied(f"You are not among the people who may speak here (scope `{policy.scope}`).")
-        return policy
+        return self.admit_openly(message) if self.is_owners(message.person) else self._admit(message)
+
+    def admit_openly(self, message: Message) -> Policy:
+        """As `admit`, for eyes of the owner: a refusal names the scope and the reason.
+
+        Raises:
+            NotYet, Denied: as `admit` does.
+        """
+        chat = self._chat(message.chat)
+        claiming = self._claiming(chat)
+        if len(claiming) > 1:
+            names = " and ".join(sorted(f"`{scope.policy.scope}`" for scope in claiming))
+            raise Denied(
+                f"This chat is claimed by the scopes {names} and closed until only one of them does."
+            )
+        try:
+            return self._admit(message)
+        except NotYet as error:
+            name, lacking = claiming[0].policy.scope, claiming[0].lacking
+            raise NotYet(f"The scope `{name}` cannot be used as yet. {lacking}", error.policy) from error
+        except Denied as error:
+            if not claiming:
+                raise
+            raise Denied(f"{error} Its scope is `{claiming[0].policy.scope}`.") from error
+
+    def _admit(self, message: Message) -> Policy:
+        claiming = self._claiming(self._chat(message.chat))
+        if not claiming:
+            raise Denied("This chat has no scope, so nobody is answered here.")
+        if len(claiming) > 1:
+            raise Denied("This chat is closed at present; the owner can see why.")
+        (applied,) = claiming
+        may_speak = self._may_speak(message.person, applied.policy)
+        if applied.resource.spec.paused:
+            if applied.lacking is None:
+                raise Denied("This chat is paused.")
+            if may_speak or self.is_owners(message.person):
+                raise NotYet("This cannot be answered here as yet; the owner can see why.", applied.policy)
+        if not may_speak:
+            raise Denied("You are not among the people who may speak here.")
+        return applied.policy
 
     def policy(self, scope: str) -> Policy:
         """The policy of a scope by name.
@@ -137,7 +186,10 @@ class ScopeComponent:
         applied = self._applied.get(Ref("scope", scope))
         if applied is None:
             raise Denied(f"There is no scope `{scope}` in force.")
-        return self._unpaused(applied).policy
+        if applied.resource.spec.paused:
+            why = f"cannot be used as yet. {applied.lacking}" if applied.lacking else "is paused."
+            raise Denied(f"The scope `{scope}` {why}")
+        return applied.policy
 
     def claiming(self, chat: str) -> tuple[Resource[ScopeSpec], ...]:
         """The scopes that have this chat, as they are in force; more than one close it."""
@@ -151,29 +203,8 @@ class ScopeComponent:
         """Whether a chat is the owner's private one."""
         return self._chat(chat) == OWNER
 
-    def _governing(self, chat: str) -> _Applied:
-        claiming = self._claiming(chat)
-        if not claiming:
-            raise Denied("This chat has no scope, so nobody is answered here.")
-        if len(claiming) > 1:
-            names = " and ".join(sorted(f"`{scope.policy.scope}`" for scope in claiming))
-            raise Denied(
-                f"This chat is claimed by the scopes {names} and closed until only one of them does."
-            )
-        return self._unpaused(claiming[0])
-
     def _claiming(self, chat: str) -> list[_Applied]:
         return [scope for scope in self._applied.values() if chat in self._claims(scope.resource.spec)]
-
-    @staticmethod
-    def _unpaused(applied: _Applied) -> _Applied:
-        name = applied.policy.scope
-        if applied.resource.spec.paused:
-            waits = (
-                f"The scope `{name}` cannot be used as yet; the owner can see why with `vaultloop status`."
-            )
-            raise Denied(waits if applied.waits else f"The scope `{name}` is paused.")
-        return applied
 
     def _claims(self, spec: ScopeSpec) -> frozenset[str]:
         return frozenset(self._chat(chat) for chat in spec.chats)
@@ -189,9 +220,3 @@ class ScopeComponent:
             # At the console the owner has no id, but is each of those that the operator named.
             return not self._owners.isdisjoint(policy.people)
         return OWNER in policy.people and person in self._owners
-
-
-def _reduced(scope: Resource[ScopeSpec]) -> Resource[ScopeSpec]:
-    """What of a scope is in force while it waits: as of an invalid one, only the owner's own chat."""
-    spec = scope.spec.closed() or scope.spec
-    return replace(scope, spec=spec.model_copy(update={"mcp_servers": ()}))

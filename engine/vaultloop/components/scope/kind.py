@@ -57,7 +57,7 @@ class ScopeSpec(Spec):
     trusts: Annotated[Names, Reference("scope", needed=False)] = ()
     """Scopes of people you trust less, whose writing may be read here all the same: links to their notes."""
     attachments: Literal["all", "none", "on-demand"] = "all"
-    """Which files that are no notes it sees of what it may read: all, none, or those that a question names."""
+    """Which files that are no notes it sees of what it may read: all, none, or those a question names."""
     mounts: Mounts = ()
     """Folders outside the vault, by the names that the operator's settings give them."""
     abilities: Many[Ability] = ()

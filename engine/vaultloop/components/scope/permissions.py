@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from vaultloop.model.fields import duration_text
 from vaultloop.model.glob import matches
+from vaultloop.model.narrower import covers
 from vaultloop.model.policy import Audience, Policy
 
 # What a list grants, in the words of a sentence: `owner: + reads personal/**`.
@@ -30,6 +31,12 @@ _LIMITS = {
     "messages_per_person_per_hour": "messages a person and hour",
     "max_steps": "steps",
 }
+# The keys of a note that these sentences cover.
+TOLD = frozenset(
+    {"except", "attachments", "stop-after", "self-edit"}
+    | {name.replace("_", "-") for name in (*_GRANTS, *_LIMITS)}
+)
+
 # From the narrowest to the widest.
 _SELF_EDIT = ("deny", "propose", "allow")
 _ATTACHMENTS = ("none", "on-demand", "all")
@@ -58,21 +65,18 @@ def permission_changes(
 
 
 def _changes(before: Policy | None, after: Policy | None, notes: Collection[str] | None) -> Iterator[str]:
-    if before and after and before.audience is not after.audience:
+    if after and (before is None or before.audience is not after.audience):
         yield _CLASSES[after.audience]
     for field, verb in _GRANTS.items():
         yield from _listed(
             verb, _values(before, field), _values(after, field), _counts(field, before, after, notes)
         )
-    # What is hidden is a grant turned round: hiding less allows more.
-    yield from _listed(
-        "reads and writes",
-        _values(after, "except_"),
-        _values(before, "except_"),
-        _counts("except_", before, after, notes),
-    )
-    if before is None or after is None:
+    if after is None:
         return
+    if before is None:
+        yield from _beginning(after)
+        return
+    yield from _hidden(before.except_, after.except_, _counts("except_", before, after, notes))
     yield from _ranked("attachments", _ATTACHMENTS, before.attachments, after.attachments)
     for field, unit in _LIMITS.items():
         yield from _limited(unit, getattr(before, field), getattr(after, field))
@@ -80,6 +84,27 @@ def _changes(before: Policy | None, after: Policy | None, notes: Collection[str]
         sign = "+" if after.stop_after > before.stop_after else "-"
         yield f"{sign} {duration_text(after.stop_after)} a session"
     yield from _ranked("edits of agent/", _SELF_EDIT, before.self_edit, after.self_edit)
+
+
+def _beginning(new: Policy) -> Iterator[str]:
+    """What a scope that granted nothing before may do, beyond what it lists."""
+    yield from _ranked("attachments", _ATTACHMENTS, "none", new.attachments)
+    limits = {unit: getattr(new, field) for field, unit in _LIMITS.items()}
+    yield from (f"+ at most {limit:g} {unit}" for unit, limit in limits.items() if limit is not None)
+    if unlimited := [unit for unit, limit in limits.items() if limit is None]:
+        yield f"+ any number of {', '.join(unlimited)}"
+    yield f"+ {duration_text(new.stop_after)} a session"
+    yield from _ranked("edits of agent/", _SELF_EDIT, "deny", new.self_edit)
+
+
+def _hidden(before: tuple[str, ...], after: tuple[str, ...], count: Count) -> Iterator[str]:
+    """The sentences on `except`, a grant turned round: hiding less allows more.
+
+    A pattern that others cover makes no difference.
+    """
+    more = tuple(one for one in after if one in before or not covers(before, one))
+    less = tuple(one for one in before if one in after or not covers(after, one))
+    yield from _listed("reads and writes", more, less, count)
 
 
 def _values(policy: Policy | None, field: str) -> tuple[str, ...]:
@@ -133,7 +158,7 @@ def _limited(unit: str, before: Any, after: Any) -> Iterator[str]:
     if after is None:
         yield f"+ any number of {unit}"
     else:
-        yield f"{'+' if before is not None and after > before else '-'} {after:g} {unit}"
+        yield f"{'+' if before is not None and after > before else '-'} at most {after:g} {unit}"
 
 
 def _ranked(what: str, order: tuple[str, ...], before: str, after: str) -> Iterator[str]:
