@@ -57,4 +57,4 @@ def test_a_note_that_became_invalid_is_a_problem_and_its_last_version_runs_on() 
 def test_what_is_inherited_from_the_defaults_counts_for_each_scope() -> None:
     before = {**BASE, "agent/defaults.md": note("defaults", budget_usd_per_run="1")}
     after = {**BASE, "agent/defaults.md": note("defaults", budget_usd_per_run="2")}
-    assert permissions(between(before, after)) == ["owner: + 2 USD a session"]
+    assert permissions(between(before, after)) == ["owner: + at most 2 USD a session"]

@@ -256,7 +256,11 @@ async def test_any_recipient_may_cancel_under_the_same_scope_and_all_of_them_are
         assert (await engine.answered(f"{report.key}#2")).outcome is Outcome.DONE
         await desk.chats.has(6)
         told = {(reply.chat, reply.text) for reply in desk.chats.shown[3:]}
-        assert told == {("owner", "Running it again."), ("owner", "luck"), ("-1", "luck")}
+        assert told == {
+            ("owner", "Running it again."),
+            ("owner", f"From the scope family ({report.trigger}):\nluck"),
+            ("-1", "luck"),
+        }
 
 
 # Replies

@@ -346,6 +346,8 @@ class Session:
     def _headed(self, text: str) -> str:
         """What people of other scopes caused must not pass for the engine's own words in the owner's chat."""
         turn = self._record.turn
+        if turn.trigger.kind == "message":
+            return text
         with suppress(Denied):
             if self._services.guard.policy(turn.scope).audience in TOLD_ALL:
                 return text
@@ -363,7 +365,7 @@ class Session:
                 knows = turn.trigger.kind == "message" or self._services.guard.is_owners(chat)
                 if not (told := text if knows else to_others):
                     continue
-                if turn.trigger.kind != "message" and self._services.guard.is_owners(chat):
+                if outcome is Outcome.DONE and self._services.guard.is_owners(chat):
                     told = self._headed(told)
                 # The first one's key says which messages it answers (`Inbox.answered_by`).
                 key = f"{self._id}/{channel}/{chat}" if place else self._id

@@ -68,10 +68,10 @@ async def test_the_sessions_are_told_what_all_of_them_may_spend_and_where_a_day_
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("5", "7", "all sessions: + 7 USD a day"),
-        ("5", "2.5", "all sessions: - 2.5 USD a day"),
+        ("5", "7", "all sessions: + at most 7 USD a day"),
+        ("5", "2.5", "all sessions: - at most 2.5 USD a day"),
         ("5", None, "all sessions: + any number of USD a day"),
-        (None, "5", "all sessions: - 5 USD a day"),
+        (None, "5", "all sessions: - at most 5 USD a day"),
     ],
 )
 def test_a_plan_says_what_all_sessions_together_may_spend_more_or_less(
