@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.desk import FAMILY, OWNER, Desk, cron_turn
+from support.desk import FAMILY, OWNER, Desk, cron_turn, settled
 from support.run import asynchronous
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.conversation import Limits, Outcome, Turn
@@ -80,7 +80,7 @@ async def test_every_try_asks_anew_and_says_since_when_it_waits(tmp_path: Path) 
         begun = desk.clock.now()
         engine.dispatcher.start(turn)
         (await runner.spawned.get()).ends("no luck", ok=False)
-        await desk.clock.advance(0)
+        await settled(lambda: any(record.not_before for record in engine.turns.unfinished()))
         note.now = Denied("It was deleted.")
         await desk.clock.advance(60)
         assert (await engine.answered(RUN.key)).outcome is Outcome.REFUSED

@@ -174,8 +174,8 @@ class Branch:
         Raises:
             Retry: git is at work in the folder.
         """
-        # What a human has saved by now counts, committed or not; which folders hold templates also for commits
-        # that change nothing of what governs the agent.
+        # What a human has saved by now counts, committed or not; which folders hold templates, also for
+        # commits that change nothing of what governs the agent.
         self.take_edits(SETTINGS if gate is closed else None)
         obstacle = self._bring(commit, message, gate)
         if obstacle.conflicts:
