@@ -80,7 +80,11 @@ def test_a_request_under_way_is_on_the_bill_as_an_estimate_and_not_spent_yet(led
     assert ledger.bill("s1") == Bill(0.01, 1, {"input_tokens": 9})
 
 
-@pytest.mark.parametrize("killed", [name_of_process(2**22 + 1), ALIVE + "-another", "no process"])
+@pytest.mark.parametrize(
+    "killed",
+    [name_of_process(2**22 + 1), ALIVE + "-another", "no process"],
+    ids=["gone", "of-another-start", "no-process"],
+)
 def test_what_a_killed_process_left_open_is_spent_before_anybody_closes_it(
     ledger: Ledger, killed: str
 ) -> None:
