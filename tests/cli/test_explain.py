@@ -46,7 +46,6 @@ def test_a_denial_is_1_and_says_what_becomes_of_the_attempt(vault: VaultClone) -
 @pytest.mark.parametrize(
     "words",
     [
-        (),
         ("--chat", "owner", "--scope", "owner"),
         ("--scope", "owner", "--person", "7"),
         ("--chat", "owner", "--read", "a", "--write", "b"),
@@ -54,6 +53,11 @@ def test_a_denial_is_1_and_says_what_becomes_of_the_attempt(vault: VaultClone) -
 )
 def test_a_question_that_cannot_be_answered_is_wrong_usage(vault: VaultClone, words: tuple[str, ...]) -> None:
     explain(vault.path, *words, expect=64)
+
+
+def test_whoever_names_no_chat_means_their_own(vault: VaultClone) -> None:
+    asked = ("--read", "Home.md")
+    assert explain(vault.path, *asked, expect=0) == explain(vault.path, "--chat=owner", *asked, expect=0)
 
 
 def test_json_has_the_answer_the_lines_and_the_policy(vault: VaultClone) -> None:

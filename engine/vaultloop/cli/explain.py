@@ -10,13 +10,16 @@ import click
 from vaultloop.cli import output
 from vaultloop.cli.options import as_json, with_given_settings
 from vaultloop.cli.standpoint import GivenSettings, history, owners, present
+from vaultloop.model.conversation import OWNER
 
 if TYPE_CHECKING:
     from vaultloop.explanation import Answer, Question
 
 
 @click.command(name="explain")
-@click.option("--chat", metavar="ID", help="The chat where somebody speaks; `owner` is your private one.")
+@click.option(
+    "--chat", metavar="ID", help="The chat where somebody speaks; without it your private one, `owner`."
+)
 @click.option("--person", metavar="ID", help="Who speaks there; without it, somebody who may.")
 @click.option("--scope", metavar="NAME", help="The scope of that name, in place of a chat.")
 @click.option("--read", metavar="PATH", help="May it see this file of the vault?")
@@ -58,8 +61,11 @@ def _question(
     from vaultloop.explanation import Question, What  # noqa: PLC0415 - `--help` waits for none of it
 
     named = {what: name for what, name in asked.items() if name is not None}
-    if (chat is None) is (scope is None):
-        raise click.UsageError("name either --chat or --scope, such as --chat owner")
+    if chat is not None and scope is not None:
+        raise click.UsageError("name either --chat or --scope, not both")
+    if chat is None and scope is None:
+        # As for `chat`: whoever names nobody means themselves.
+        chat = OWNER
     if person is not None and chat is None:
         raise click.UsageError("--person speaks in a chat; name it with --chat")
     if len(named) > 1:
