@@ -21,7 +21,7 @@ from attack.grounds import SCOPES
 AT_ONCE = 2
 
 # What one campaign takes on a machine with two processors (seconds); it is only for the first estimate.
-TYPICAL = 40.0
+TYPICAL = 15.0
 
 
 def main() -> int:
