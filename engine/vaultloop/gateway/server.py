@@ -45,7 +45,7 @@ from vaultloop.gateway.terms import Terms
 from vaultloop.gateway.told import Told
 from vaultloop.gateway.tunnel import Tunnel
 from vaultloop.gateway.upstreams import Upstream
-from vaultloop.model.gateway import SOCKET, Bill
+from vaultloop.model.gateway import BILL_PATIENCE, SOCKET, Bill
 from vaultloop.state.ledger import FILE_NAME, Ledger
 from vaultloop.state.writer import is_alive, name_of_process
 
@@ -56,8 +56,7 @@ HOST = "127.0.0.1"
 # Open connections of one session, tunnels included.
 MOST_CONNECTIONS = 64
 
-# How long a bill waits for streams that are under way (seconds), and the end of the process.
-BILL_PATIENCE = 10.0
+# How long the end of the process waits for streams that are under way (seconds).
 LAST_PATIENCE = 600.0
 
 # Of how many doors that are closed the bill is kept.

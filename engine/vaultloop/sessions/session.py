@@ -103,28 +103,35 @@ class Session:
 
     # From queued to answered
 
-    async def _work(self) -> None:
+    def _cleared(self) -> tuple[Policy, Confinement] | None:
+        """Under which policy it may begin now, and what holds it in; None if it ended or waits instead."""
         try:
             self._renew()
         except Denied as error:
             # Whoever took the schedule back knows; nobody else was promised anything.
             outcome = Outcome.MISSED if isinstance(error, Late) else Outcome.REFUSED
             self._end(outcome, "", str(error), to_others="")
-            return
+            return None
         try:
             policy = self._admitted()
         except Denied as error:
             self._end(Outcome.REFUSED, str(error), str(error), to_others="")
-            return
+            return None
         try:
             confinement = self._services.confinement(policy.audience)
         except Stalled as error:
             said = str(error) if policy.audience in TOLD_ALL else report.NOT_HERE
             self._end(Outcome.REFUSED, said, str(error), to_others="")
-            return
+            return None
         if spent := self._spent(policy):
             self._park(spent, policy)
+            return None
+        return policy, confinement
+
+    async def _work(self) -> None:
+        if (cleared := self._cleared()) is None:
             return
+        policy, confinement = cleared
         self._log = SessionLog.of(self._id, logging.getLogger(__name__), confinement)
         # Before the view is made, which takes the shorter the less changed: turns begin in their order.
         now = self._services.clock.now()

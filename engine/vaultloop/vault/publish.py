@@ -21,7 +21,7 @@ from vaultloop.vault.protected import LookAlikes, Protected, is_declared_at
 from vaultloop.vault.repository import BULK, Identity, Repository
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.verdict import GOVERNS
-from vaultloop.vault.view import Changes, NotOrdinaryError, Refusal, View
+from vaultloop.vault.view import MOST_BYTES, Changes, NotOrdinaryError, Refusal, View
 from vaultloop.vault.views import InGit, here
 
 # What agents may write beside notes: the attachments that Obsidian shows, none of which can act.
@@ -37,9 +37,9 @@ MANY = 10
 # Short names that Windows gives to `.git`; git refuses them everywhere.
 _GITS_OWN = re.compile(r"git~\d+[ .]*", re.IGNORECASE)
 
-# What one session may publish: a history keeps it for ever.
+# What one session may change, deletions included: a history keeps it for ever. How much it may write, its
+# view says already; here it is counted again, of what is really read.
 MOST_FILES = 1000
-MOST_BYTES = 100 * 1024 * 1024
 
 # What no text holds: with a NUL in it git shows no difference any more, and others drive a terminal.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
