@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,6 +53,25 @@ __all__ = [
 
 def _kebab(name: str) -> str:
     return name.replace("_", "-")
+
+
+MEGABYTE = 1024 * 1024
+
+
+class Signed(StrEnum):
+    """Which commits must be signed by somebody whom the operator named."""
+
+    OFF = "off"
+    PROTECTED = "protected"
+    ALL = "all"
+
+
+class Forge(StrEnum):
+    """Kinds of forges, by the API that they speak."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    GITEA = "gitea"
 
 
 class SecretBinding(BaseModel):
@@ -121,8 +141,22 @@ class Settings(BaseModel):
     """What each secret may be used for; its value is in the environment or in `secrets-dir`."""
     secrets_dir: Path | None = None
     """A folder with one file a secret, named like it; read again when it changes."""
+    trust: Signed = Signed.OFF
+    """Which commits count only if an allowed signer signed them: off, protected (paths), all."""
+    allowed_signers: Path | None = None
+    """Whose signatures count: a file in the form of ssh's `allowed_signers`."""
+    trust_folder: bool = False
+    """Whether, with trust on, what is saved in the folder counts without a signature."""
+    largest_file: int = 100 * MEGABYTE
+    """Bytes of the largest file that the remote takes; a larger one is refused before it is committed."""
     web: Address | None = None
-    """Where `/healthz` is answered over HTTP; nowhere if not given."""
+    """Where `/healthz`, `/metrics` and `/hooks/git` are answered over HTTP; nowhere if not given."""
+    webhook_secret: SecretStr | None = None
+    """What the forge signs its webhooks with; without it `/hooks/git` is closed."""
+    forge: Forge | None = None
+    """What kind of forge the remote is at: github, gitlab or gitea (Forgejo too)."""
+    forge_token: SecretStr | None = None
+    """With it the forge shows at each commit whether it was applied."""
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -189,6 +223,15 @@ class Settings(BaseModel):
             raise ValueError(
                 "neither remote nor folder is set, so there is no vault: give at least one, "
                 "for example VAULTLOOP_FOLDER=~/vault, or run `vaultloop init ~/vault` first"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_to_trust(self) -> Self:
+        if self.trust is not Signed.OFF and self.allowed_signers is None:
+            raise ValueError(
+                "trust is on, and allowed-signers names no file: without it nobody's commits would count. "
+                "Name one, with a line such as: ada@example.org ssh-ed25519 AAAA..."
             )
         return self
 

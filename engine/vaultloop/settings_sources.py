@@ -22,7 +22,7 @@ _NOT_SETTINGS = frozenset({"VAULTLOOP_CONFIG", "VAULTLOOP_FAILPOINT", "VAULTLOOP
 _ADDRESS = re.compile(r"^(https?|ssh|git|file)://|^[^/\\]+:(?!\\)")
 
 # Settings that are one path each.
-_PATHS = ("state", "folder", "ssh-key", "known-hosts", "secrets-dir")
+_PATHS = ("state", "folder", "ssh-key", "known-hosts", "secrets-dir", "allowed-signers")
 
 
 class InvalidSettings(VaultloopError):

@@ -30,9 +30,9 @@ def _round_trip(remote: Remote, local: Repository) -> None:
     """Push a first commit to an empty remote, and fetch it back."""
     assert remote.heads().branches == {}
     first = commit(local, None, {"note.md": "hello"})
-    remote.push(first, "main")
+    remote.push(first, "refs/heads/main")
     assert remote.heads().branches == {"main": first}
-    remote.fetch("main", "refs/vaultloop/back")
+    remote.fetch("refs/heads/main", "refs/vaultloop/back")
     assert local.kept("back") == first
 
 
@@ -117,7 +117,7 @@ def test_a_wrong_host_key_is_refused_and_called_a_possible_impostor(
         with pytest.raises(Stalled, match=r"posing as that host.*ssh-keygen -R"):
             remote.heads()
         with pytest.raises(Stalled, match="posing"):
-            remote.push(commit(local, None, {"note.md": "secret"}), "main")
+            remote.push(commit(local, None, {"note.md": "secret"}), "refs/heads/main")
 
 
 def test_a_key_that_the_server_does_not_know_is_refused_once_and_said(
@@ -192,7 +192,9 @@ def test_a_hook_of_the_remote_that_says_no_is_a_refusal_with_its_reference(
         git_server(origin.parent) as server,
         pytest.raises(RefusedError, match="refs/heads/main: hook declined"),
     ):
-        Remote(local.path, server.url("vault.git")).push(commit(local, None, {"note.md": "x"}), "main")
+        Remote(local.path, server.url("vault.git")).push(
+            commit(local, None, {"note.md": "x"}), "refs/heads/main"
+        )
 
 
 def test_a_push_never_overwrites_what_others_pushed(origin: Path, local: Repository, tmp_path: Path) -> None:
@@ -203,9 +205,9 @@ def test_a_push_never_overwrites_what_others_pushed(origin: Path, local: Reposit
         remote = Remote(local.path, server.url("vault.git"))
         ours = commit(local, None, {"note.md": "ours"})
         with pytest.raises(RefusedError, match=f"is at {theirs}"):
-            remote.push(ours, "main")
+            remote.push(ours, "refs/heads/main")
         with pytest.raises(Retry, match="could not be pushed to"):
-            remote.push(ours, "main", over=theirs)
+            remote.push(ours, "refs/heads/main", over=theirs)
         assert remote.heads().branches == {"main": theirs}
 
 

@@ -77,10 +77,12 @@ class Heads:
     Attributes:
         branches: commit of each branch.
         default: the branch that its HEAD names, if any.
+        references: everything that it tells, by full name, such as `refs/vaultloop/lease`.
     """
 
     branches: Mapping[str, str]
     default: str | None
+    references: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,22 +189,23 @@ class Remote:
             if head.name and head.name.startswith(prefix)
         }
         symbolic = next((head.symref_target for head in listed if head.name == "HEAD"), None)
-        return Heads(branches, symbolic.removeprefix(prefix) if symbolic else None)
+        references = {head.name: str(head.oid) for head in listed if head.name}
+        return Heads(branches, symbolic.removeprefix(prefix) if symbolic else None, references)
 
-    def fetch(self, branch: str, into: str) -> None:
-        """Bring `branch` here, as the reference `into`, wherever that pointed before. Raises as `heads`."""
+    def fetch(self, reference: str, into: str) -> None:
+        """Bring `reference` (its full name) here, as `into`, wherever that pointed. Raises as `heads`."""
         with self._word_of_fetch(into), self._talking("fetched from") as (remote, callbacks):
-            remote.fetch([f"+refs/heads/{branch}:{into}"], callbacks=callbacks, proxy=self._proxy)
+            remote.fetch([f"+{reference}:{into}"], callbacks=callbacks, proxy=self._proxy)
 
-    def push(self, commit: str, branch: str, *, over: str | None = None) -> None:
-        """Set the remote's `branch` from `over` (None: it has none) to `commit`. Raises as `heads`.
+    def push(self, commit: str, reference: str, *, over: str | None = None) -> None:
+        """Set the remote's `reference` from `over` (None: it has none) to `commit`. Raises as `heads`.
 
         Raises:
-            RefusedError: the branch is not at `over`, or the remote answered no for this reference.
+            RefusedError: it is not at `over`, or the remote answered no for this reference.
         """
-        with self._word_of_push(commit, branch), self._talking("pushed to") as (remote, callbacks):
+        with self._word_of_push(commit, reference), self._talking("pushed to") as (remote, callbacks):
             callbacks.over = over
-            remote.push([f"{commit}:refs/heads/{branch}"], callbacks=callbacks, proxy=self._proxy)
+            remote.push([f"{commit}:{reference}"], callbacks=callbacks, proxy=self._proxy)
         if callbacks.refusals:
             raise RefusedError(scrubbed("; ".join(callbacks.refusals)))
 
@@ -210,11 +213,11 @@ class Remote:
         """From any thread: end a transfer that is under way at its next sign of life."""
         self._is_over.set()
 
-    def _word_of_push(self, commit: str, branch: str) -> AbstractContextManager[None]:
+    def _word_of_push(self, commit: str, reference: str) -> AbstractContextManager[None]:
         git_dir = self.address.git_dir
         if self._words is None or git_dir is None:
             return nullcontext()
-        lock = lock_of(git_dir, f"refs/heads/{branch}")
+        lock = lock_of(git_dir, reference)
         return Word(self._words / PUSH_NAME).left({lock: f"{commit}\n"})
 
     def _word_of_fetch(self, into: str) -> AbstractContextManager[None]:

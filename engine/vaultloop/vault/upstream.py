@@ -130,7 +130,7 @@ class Upstream:
         if theirs is None or await self._git.run(self._repository.has, theirs):
             return theirs
         fetched = f"fetched/{self._tracking}"
-        await self._net.run(self._remote.fetch, self._repository.branch, OWN_REFS + fetched)
+        await self._net.run(self._remote.fetch, self._there, OWN_REFS + fetched)
         # Others may have pushed more since the heads were listed.
         return await self._git.run(self._repository.kept, fetched) or theirs
 
@@ -151,6 +151,11 @@ class Upstream:
             if attempt:
                 await sleep(self._clock, random.uniform(0, LONGEST_JITTER))  # noqa: S311 - keeps no secret
         self._standing.stranded("Others push faster than we can join.")
+
+    @property
+    def _there(self) -> str:
+        """What the branch is called at the remote."""
+        return f"refs/heads/{self._repository.branch}"
 
     @property
     def _tracking(self) -> str:
@@ -226,7 +231,7 @@ class Upstream:
         """Push once; None if the remote took it, else its reason."""
         reached(Failpoint.BEFORE_PUSH)
         try:
-            await self._net.run(self._remote.push, head, self._repository.branch, over=self.seen)
+            await self._net.run(self._remote.push, head, self._there, over=self.seen)
             reached(Failpoint.AFTER_PUSH)
             await self._git.run(self._note_pushed, head)
         except (Retry, Stalled) as error:
