@@ -1,4 +1,4 @@
-"""Whose commits count: with signers named by the operator, what others push is held and the last good runs."""
+"""Whose commits count: what nobody trusted has signed is held, and the last good runs on."""
 
 from collections.abc import Collection
 
