@@ -7,7 +7,7 @@ import pytest
 
 from support.run import asynchronous
 from support.running import NOON, Place, until
-from vaultloop import app
+from vaultloop import app, offline
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import VaultloopError
 from vaultloop.state.directory import Busy
@@ -25,8 +25,8 @@ async def test_a_second_engine_on_one_state_directory_is_refused(place: Place) -
             async with app.assembled(place.settings, VirtualClock(NOON)):
                 pass
         with pytest.raises(Busy):
-            await app.plan_offline(place.settings)
-    await app.plan_offline(place.settings)
+            await offline.plan(place.settings)
+    await offline.plan(place.settings)
 
 
 @asynchronous
@@ -51,4 +51,4 @@ async def test_an_empty_remote_has_no_plan_and_says_why(tmp_path: Path) -> None:
     place = Place.with_remote(tmp_path)
     shutil.rmtree(tmp_path / "vault.git")
     with pytest.raises(VaultloopError, match="The vault cannot be read"):
-        await app.plan_offline(place.settings)
+        await offline.plan(place.settings)

@@ -1,7 +1,6 @@
 """The composition root: every part is made here, given what it needs, and ended in the reverse order.
 
-Read it first. `assembled` builds an engine; `plan_offline` answers `vaultloop plan` where none runs. There is
-no logic here: what decides lies in the parts.
+Read it first: `assembled` builds an engine. There is no logic here: what decides lies in the parts.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from typing import Any
 from vaultloop.admission import SelfEdit
 from vaultloop.aio import rpc
 from vaultloop.aio.bell import Bell
-from vaultloop.aio.clock import Clock, SystemClock
+from vaultloop.aio.clock import Clock
 from vaultloop.aio.service import keep_serving
 from vaultloop.aio.supervise import every, persist, running
 from vaultloop.components import KINDS
@@ -27,17 +26,13 @@ from vaultloop.components.cron.component import CronComponent
 from vaultloop.components.defaults.component import DefaultsComponent
 from vaultloop.components.rule.component import RuleComponent
 from vaultloop.components.scope.component import ScopeComponent
-from vaultloop.control import BY_CLI, Control
+from vaultloop.control import Control
 from vaultloop.gateway.client import Gateway
 from vaultloop.gateway.keys import Keys
 from vaultloop.gateway.secrets import Secrets
-from vaultloop.model.change import Plan
 from vaultloop.model.component import Component, Origin
 from vaultloop.model.conversation import AgentDefaults
-from vaultloop.model.errors import VaultloopError
-from vaultloop.model.resource import Known
 from vaultloop.overview import crons_text, status_text
-from vaultloop.reconcile import planner
 from vaultloop.reconcile.loop import Reconciler, Report
 from vaultloop.runners.claude.flags import Credential
 from vaultloop.runners.claude.runner import ClaudeRunner
@@ -45,7 +40,6 @@ from vaultloop.runners.command import CommandRunner
 from vaultloop.runners.readiness import Readiness
 from vaultloop.sandbox.launcher import FencedLauncher
 from vaultloop.sandbox.probe import probe
-from vaultloop.sessions.approvals import Approvals
 from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.sessions.mount_check import MountCheck
 from vaultloop.sessions.services import Services
@@ -53,24 +47,21 @@ from vaultloop.settings import Settings
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory, alone_on
 from vaultloop.state.inbox import Inbox
-from vaultloop.state.proposals import Proposals
 from vaultloop.state.purse import LedgerPurse
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import Turns
 from vaultloop.vault.effort import Effort
-from vaultloop.vault.files import Files
-from vaultloop.vault.loader import KnownNote, Loader
+from vaultloop.vault.loader import Loader
 from vaultloop.vault.lookout import Lookout
-from vaultloop.vault.note_paths import notes_in
 from vaultloop.vault.poller import Poller
 from vaultloop.vault.pusher import Pusher
-from vaultloop.vault.remote import Credentials
 from vaultloop.vault.repository import Identity
 from vaultloop.vault.signing import Signer
 from vaultloop.vault.sync import Sync
 from vaultloop.vault.watcher import Watcher
 from vaultloop.web import child as web
+from vaultloop.whereabouts import sync_of
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +167,7 @@ async def _ground(settings: Settings, clock: Clock) -> AsyncIterator[_Ground]:
             stack.enter_context(alone_on(settings.folder))
         database = stack.enter_context(Database(state.database))
         bell, effort = Bell(), Effort()
-        sync = await stack.enter_async_context(_sync(settings, clock, effort))
+        sync = await stack.enter_async_context(sync_of(settings, clock, effort))
         sync.on_change = bell.ring
         yield _Ground(
             settings=settings,
@@ -381,78 +372,6 @@ def _walk(ground: _Ground, lookout: Lookout) -> Callable[[], None]:
         ground.bell.ring()
 
     return walk_again
-
-
-async def plan_offline(settings: Settings) -> Plan:
-    """What the newest state of the vault would change, against what was applied last; applies nothing.
-
-    Raises:
-        Busy: another process acts on the state directory.
-        VaultloopError: the vault cannot be read, or is empty.
-    """
-    state = StateDirectory(settings.state)
-    with state.locked(), Database(state.database) as database:
-        last_good = StatusBook(database).last_good()
-        async with _sync(settings, SystemClock(), Effort()) as sync:
-            loader, files = Loader(KINDS, Effort()), await _newest(settings, sync)
-            # What others inherit from, should the `defaults` note be invalid just now.
-            defaults = [good for good in last_good if good.ref.kind == "defaults"]
-            loader.recall(KnownNote(good.path, good.blob, good.text) for good in defaults)
-            snapshot = await sync.git(loader.load, files)
-            known = Known(await sync.git(notes_in, files), settings.owners)
-        desired = planner.desire(snapshot, last_good, KINDS)
-        return planner.plan(desired, planner.as_applied(last_good, desired, KINDS), snapshot, KINDS, known)
-
-
-async def rule_offline(settings: Settings, number: int, commit: str | None) -> str:
-    """The owner approves a proposal that was shown as `commit`, or denies it (None), where no engine runs.
-
-    Raises:
-        Busy: another process acts on the state directory.
-        Stalled: it cannot be done; with the cure.
-    """
-    state = StateDirectory(settings.state)
-    with state.locked(), Database(state.database) as database:
-        async with _sync(settings, SystemClock(), Effort()) as sync:
-            await sync.look()
-            approvals = Approvals(Proposals(database), sync, SystemClock(), lambda: None)
-            if commit is None:
-                return await approvals.deny(number, BY_CLI)
-            said = await approvals.approve(number, commit, BY_CLI)
-            await sync.push()
-            return said
-
-
-async def _newest(settings: Settings, sync: Sync) -> Files:
-    """What the folder holds now, or the newest commit: a plan commits nothing that is still being written."""
-    if settings.folder is not None:
-        return await sync.lying()
-    head = await sync.look()
-    if head is None:
-        why = sync.remote_trouble or "It has no commit yet."
-        raise VaultloopError(f"The vault cannot be read: {why}")
-    return await sync.git(sync.repository.files, head)
-
-
-def _sync(settings: Settings, clock: Clock, effort: Effort) -> Sync:
-    password = settings.git_password
-    return Sync(
-        settings.state,
-        clock,
-        remote=settings.remote,
-        folder=settings.folder,
-        branch=settings.branch,
-        credentials=Credentials(
-            username=settings.git_username,
-            password=password.get_secret_value() if password else None,
-            ssh_key=settings.ssh_key,
-        ),
-        known_hosts=settings.known_hosts,
-        engine=Identity(settings.git_name, settings.git_email),
-        settle=settings.settle,
-        quiet=settings.quiet,
-        effort=effort,
-    )
 
 
 def _runners(

@@ -44,10 +44,10 @@ async def _plan(settings: Settings) -> Any:
     try:
         return await ask(settings, "plan")
     except NotRunning:
-        from vaultloop.app import plan_offline  # noqa: PLC0415 - the engine is only loaded where none runs
+        from vaultloop import offline  # noqa: PLC0415 - the engine is only loaded where none runs
 
         # It looks at what lies in the folder now, settled or not.
-        return {**(await plan_offline(settings)).as_json(), "unsettled": []}
+        return {**(await offline.plan(settings)).as_json(), "unsettled": []}
 
 
 def _between(given: GivenSettings, before: str, after: str) -> Any:

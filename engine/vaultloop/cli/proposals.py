@@ -100,9 +100,9 @@ async def _rule(settings: Settings, method: str, number: int, commit: str | None
     try:
         return str((await ask(settings, method, **named))["message"])
     except NotRunning:
-        from vaultloop.app import rule_offline  # noqa: PLC0415 - the engine is only loaded where none runs
+        from vaultloop import offline  # noqa: PLC0415 - the engine is only loaded where none runs
 
-        return await rule_offline(settings, number, commit)
+        return await offline.rule(settings, number, commit)
 
 
 def _named(paths: list[str]) -> str:
