@@ -169,5 +169,5 @@ def test_a_ledger_of_a_newer_version_or_damaged_is_refused_with_a_cure(tmp_path:
         Ledger(newer)
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"no database" * 1000)
-    with pytest.raises(Stalled, match="move it away"):
+    with pytest.raises(Stalled, match="Move it away"):
         Ledger(damaged)

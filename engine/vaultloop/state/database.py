@@ -1,12 +1,6 @@
 """The engine's SQLite file: one process writes it, every change is one immediate transaction."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Self
-
-from vaultloop.model.errors import Stalled
+from vaultloop.state.sqlite_file import Form, SqliteFile
 
 # One entry per schema version, never edited once released: a database is brought forward step by step.
 MIGRATIONS = (
@@ -142,100 +136,20 @@ MIGRATIONS = (
 )
 
 
-class Database:
+class Database(SqliteFile):
     """An open connection.
 
     Commits are synchronous (`synchronous=FULL`): what was answered "taken" is on the disk. A commit takes
     some milliseconds, short enough to be made on the event loop.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Open, and bring forward, the file at `path`.
-
-        Raises:
-            Stalled: it was written by a newer vaultloop, is damaged, cannot be opened, or a reader comes too
-                early.
-        """
-        target = f"{path.absolute().as_uri()}?mode=ro" if read_only else str(path)
-        try:
-            self._connection = sqlite3.connect(target, uri=read_only, isolation_level=None)
-        except sqlite3.OperationalError as error:
-            raise Stalled(f"{path} cannot be opened: {error}.", cure="Check the state directory.") from error
-        try:
-            self._prepare(path, read_only=read_only)
-        except sqlite3.OperationalError as error:
-            self._connection.close()
-            raise Stalled(
-                f"{path} cannot be used: {error}.", cure="Check the state directory, and if its disk is full."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise Stalled(
-                f"{path} is damaged: {error}.",
-                cure="Move it away, with the files beside it that begin with its name; the engine makes a "
-                "new one when it starts. It holds past sessions and waiting messages, nothing of the vault.",
-            ) from error
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _prepare(self, path: Path, *, read_only: bool) -> None:
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        if not read_only:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            path.chmod(0o600)
-        self._migrate(path, read_only=read_only)
-
-    def _migrate(self, path: Path, *, read_only: bool) -> None:
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise Stalled(
-                f"{path} is of a newer vaultloop (schema {version}; this one knows {len(MIGRATIONS)}).",
-                cure="Update vaultloop.",
-            )
-        if read_only and version < len(MIGRATIONS):
-            raise Stalled(
-                f"{path} is of an older vaultloop, or is being made this very moment.",
-                cure="Start the engine with `vaultloop up`: it brings it forward.",
-            )
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All changes of the block, or none. Blocks may be nested: the outermost one commits."""
-        if self._connection.in_transaction:
-            yield self._connection
-            return
-        # IMMEDIATE: a deferred transaction that reads first and writes later can fail half-way.
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-            self._connection.execute("COMMIT")
-        except BaseException:
-            # Where the disk is full, SQLite may have rolled back by itself, and says so.
-            with suppress(sqlite3.OperationalError):
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a query."""
-        return self._connection.execute(query, values).fetchall()
-
-    def row(self, query: str, *values: object) -> sqlite3.Row | None:
-        """The first row of a query, if any."""
-        found: sqlite3.Row | None = self._connection.execute(query, values).fetchone()
-        return found
+    form = Form(
+        MIGRATIONS,
+        synchronous="FULL",
+        early="Start the engine with `vaultloop up`: it brings it forward.",
+        damaged="Move it away, with the files beside it that begin with its name; the engine makes a "
+        "new one when it starts. It holds past sessions and waiting messages, nothing of the vault.",
+    )
 
     def fact(self, name: str) -> str | None:
         """A single remembered value."""

@@ -5,18 +5,16 @@ that sums are exact.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
 
-from vaultloop.model.errors import Stalled
 from vaultloop.model.gateway import Bill
 from vaultloop.state.period import Period
+from vaultloop.state.sqlite_file import Form, SqliteFile
 from vaultloop.state.writer import is_alive
 
 FILE_NAME = "ledger.db"
@@ -136,57 +134,19 @@ class Cost:
 _NAMES = {By.SCOPE: "scope", By.TRIGGER: "trigger_kind || ' ' || trigger_name", By.MODEL: "model"}
 
 
-class Ledger:
+class Ledger(SqliteFile):
     """An open ledger."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Open the ledger at `path`, and bring it forward if it is to be written.
-
-        Raises:
-            Stalled: it cannot be used, is damaged, or was written by a newer vaultloop.
-        """
-        target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        try:
-            self._connection = sqlite3.connect(
-                target, uri=True, isolation_level=None, timeout=_LOCK_PATIENCE, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise _unusable(path, error) from error
-        try:
-            self._prepare(path, read_only=read_only)
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise _unusable(path, error) from error
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _prepare(self, path: Path, *, read_only: bool) -> None:
-        self._connection.row_factory = sqlite3.Row
-        if not read_only:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # Two commits a request and more, on the way of an answer: a killed process loses nothing of
-            # them, a machine without power the last moments.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            path.chmod(0o600)
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise Stalled(f"{path} is of a newer vaultloop (schema {version}).", cure="Update vaultloop.")
-        if read_only and version < len(MIGRATIONS):
-            raise Stalled(
-                f"{path} is of an older vaultloop, or is being made this very moment.",
-                cure="Start the engine with `vaultloop up`, and let one session run.",
-            )
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;"
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+    # Two commits a request and more, on the way of an answer: hence not `FULL`.
+    form = Form(
+        MIGRATIONS,
+        synchronous="NORMAL",
+        early="Start the engine with `vaultloop up`, and let one session run.",
+        damaged="Move it away with the files beside it that begin with its name: a new ledger begins at "
+        "nothing, and so do budgets.",
+        threads=True,
+        patience=_LOCK_PATIENCE,
+    )
 
     # Writing: the gateway's.
 
@@ -349,11 +309,3 @@ def charged(state: Path, session: str, since: datetime) -> Bill:
 def _text(instant: datetime) -> str:
     """An instant as text that sorts by time."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _unusable(path: Path, error: sqlite3.Error) -> Stalled:
-    return Stalled(
-        f"{path} cannot be used: {error}.",
-        cure="Check the state directory, and if its disk is full. If the file is damaged, move it away with "
-        "the files beside it that begin with its name: a new ledger begins at nothing, and so do budgets.",
-    )
