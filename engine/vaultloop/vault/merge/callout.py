@@ -1,0 +1,101 @@
+"""What lost stays in the note: folded beneath the winner, and only once.
+
+    > [!conflict]- agent, 2026-11-22, 1a2b3c
+    > the losing lines
+
+A quote closes whatever is opened inside it, so any text may stand in one, callouts and code included.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC
+
+from vaultloop.vault.merge.blocks import blocks, is_blank, is_open
+from vaultloop.vault.merge.lines import is_within
+from vaultloop.vault.merge.version import Version
+from vaultloop.vault.signing import AuthorClass
+
+_HEAD = re.compile(r"> \[!conflict\]- (?P<title>.*)")
+# Hexadecimal digits of a blob's id.
+_SHORT = 6
+_LONGEST_NAME = 60
+
+
+def title(version: Version) -> str:
+    """Whose text was folded, when it was written, and which version of the note it comes from."""
+    writer = version.writer
+    name = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\[\],<>]", " ", writer.name).split())[:_LONGEST_NAME]
+    who = "agent" if writer.author_class is AuthorClass.AGENT or not name else name
+    return f"{who}, {writer.at.astimezone(UTC).date().isoformat()}, {version.blob[:_SHORT]}"
+
+
+def folded(heading: str, lines: Sequence[str]) -> str:
+    """A callout with these lines, as one block."""
+    return "\n".join([f"> [!conflict]- {heading}", *(f"> {line}" if line else ">" for line in lines)])
+
+
+def is_folded(block: str) -> bool:
+    """Whether a block is such a callout."""
+    return _HEAD.match(block) is not None
+
+
+def content(block: str) -> tuple[str, ...]:
+    """The lines that a callout keeps."""
+    return tuple(line[2:] if line.startswith("> ") else line[1:] for line in block.split("\n")[1:])
+
+
+def kept(parts: Iterable[str]) -> frozenset[str]:
+    """Every line that the callouts among these blocks keep, those in callouts within callouts too."""
+    return frozenset(line for lines in _contents(parts) for line in lines)
+
+
+def _contents(parts: Iterable[str]) -> Iterator[Sequence[str]]:
+    for part in parts:
+        if is_folded(part):
+            lines = content(part)
+            yield lines
+            yield from _contents(blocks(lines))
+
+
+def with_folds(parts: Sequence[str], folds: Iterable[tuple[int, str]]) -> list[str]:
+    """The blocks with callouts put in, each after the paragraph, list or table of the block at its index.
+
+    A callout whose lines are all kept somewhere already is left out.
+    """
+    known = list(_contents(parts))
+    due: dict[int, list[str]] = {}
+    for index, fold in folds:
+        lines = [line for line in content(fold) if line.strip()]
+        if any(is_within(lines, there) for there in known):
+            continue
+        known.append(lines)
+        due.setdefault(_below(parts, index), []).append(fold)
+    found: list[str] = []
+    for at in range(len(parts) + 1):
+        for fold in due.get(at, ()):
+            _set_apart(found, fold)
+        if at < len(parts):
+            if due.get(at) and not is_blank(parts[at]):
+                found.append("")
+            found.append(parts[at])
+    return found
+
+
+def _below(parts: Sequence[str], index: int) -> int:
+    """Where a callout for the block at `index` can stand: the next gap between paragraphs."""
+    at = min(index + 1, len(parts))
+    while at < len(parts) and not is_blank(parts[at]) and not _begins(parts[at]):
+        at += 1
+    # Below a fence that is not closed it would be code.
+    opened = next((place for place, part in enumerate(parts[:at]) if is_open(part)), at)
+    return min(at, opened)
+
+
+def _begins(block: str) -> bool:
+    return block.startswith("#") or is_folded(block) or is_open(block)
+
+
+def _set_apart(found: list[str], fold: str) -> None:
+    if found and not is_blank(found[-1]):
+        found.append("")
+    found.append(fold)
