@@ -6,11 +6,17 @@ Every line that an edit writes holds a word that stands nowhere else, so that a 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+# fmt: off
 WORDS = (
-    "milk bread meeting budget release draft garden doctor train ticket report invoice call review "
-    "backup server photo letter recipe window Ärger naïve 買い物 😀 straße → “quoted” [[Link]] #tag"
-).split()
+    "milk", "bread", "meeting", "budget", "release", "draft", "garden",
+    "doctor", "train", "ticket", "report", "invoice", "call", "review",
+    "backup", "server", "photo", "letter", "recipe", "window", "Ärger",
+    "naïve", "買い物", "😀", "straße", "→", "“quoted”", "[[Link]]",
+    "#tag",
+)
+# fmt: on
 _PROPERTIES = ("status", "due", "rating", "project", "source", "mood")
 
 
@@ -41,11 +47,11 @@ def note(writer: Writer) -> list[str]:
     return lines[:-1]
 
 
-def edited(lines: Sequence[str], writer: Writer, edits: int) -> list[str]:
-    """The note after some edits."""
+def edited(lines: Sequence[str], writer: Writer, edits: int, *, moves: bool = True) -> list[str]:
+    """The note after some edits; without `moves` nothing changes its place."""
     found = list(lines)
     for _ in range(edits):
-        found = writer.dice.choice(EDITS)(found, writer)
+        found = writer.dice.choice(EDITS + MOVES if moves else EDITS)(found, writer)
     return found
 
 
@@ -95,10 +101,22 @@ def _code(writer: Writer) -> list[str]:
 
 
 def _callout(writer: Writer) -> list[str]:
-    return [f"> [!note] {writer.words(1, 2)}", *(f"> {writer.words()}" for _ in range(writer.dice.randint(1, 3)))]
+    return [
+        f"> [!note] {writer.words(1, 2)}",
+        *(f"> {writer.words()}" for _ in range(writer.dice.randint(1, 3))),
+    ]
 
 
-_BLOCKS: tuple[Callable[[Writer], list[str]], ...] = (_paragraph, _list, _list, _tasks, _tasks, _table, _code, _callout)
+_BLOCKS: tuple[Callable[[Writer], list[str]], ...] = (
+    _paragraph,
+    _list,
+    _list,
+    _tasks,
+    _tasks,
+    _table,
+    _code,
+    _callout,
+)
 
 
 def _end_of_properties(lines: Sequence[str]) -> int:
@@ -158,7 +176,11 @@ def reword(lines: list[str], writer: Writer) -> list[str]:
     words = lines[at].split(" ")
     first = next((place for place, word in enumerate(words) if word.strip("-#[]x ")), len(words) - 1)
     place = writer.dice.randint(min(first, len(words) - 1), len(words) - 1)
-    return [*lines[:at], " ".join([*words[:place], writer.words(1, 2), *words[place + 1 :]]), *lines[at + 1 :]]
+    return [
+        *lines[:at],
+        " ".join([*words[:place], writer.words(1, 2), *words[place + 1 :]]),
+        *lines[at + 1 :],
+    ]
 
 
 def rewrite(lines: list[str], writer: Writer) -> list[str]:
@@ -216,7 +238,7 @@ def move_section(lines: list[str], writer: Writer) -> list[str]:
     if len(heads) < 2:
         return lines
     cuts = [*heads, len(lines)]
-    sections = [lines[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    sections = [lines[start:end] for start, end in pairwise(cuts)]
     section = sections.pop(writer.dice.randrange(len(sections)))
     sections.insert(writer.dice.randrange(len(sections) + 1), section)
     return [*lines[: heads[0]], *(line for part in sections for line in part)]
@@ -317,11 +339,8 @@ EDITS: tuple[Callable[[list[str], Writer], list[str]], ...] = (
     remove_line,
     insert_line,
     insert_line,
-    move_line,
     insert_block,
     remove_paragraph,
-    move_paragraph,
-    move_section,
     remove_section,
     add_section,
     append,
@@ -333,3 +352,4 @@ EDITS: tuple[Callable[[list[str], Writer], list[str]], ...] = (
     set_property,
     remove_property,
 )
+MOVES: tuple[Callable[[list[str], Writer], list[str]], ...] = (move_line, move_paragraph, move_section)

@@ -7,7 +7,7 @@ and there is no line that nobody wrote. Blank lines are not counted.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,10 @@ _FENCE = re.compile(r"---[ \t]*")
 _FOLD = re.compile(r"(?:> ?)+\[!conflict\]- .*")
 _TASK = re.compile(r"\s*(?:>\s*)*(?:[-*+]|\d+[.)])\s+\[.\](?:\s.*)?")
 _MARKER = re.compile(r"(?:<{7}|>{7}|\|{7})(?: .*)?")
-_MOST_TASKS = 2000
+# Signs of quotation that are looked behind.
+_DEEPEST = 40
+# Tasks compared with one that is missing.
+_MOST_TASKS = 40
 
 
 class AuditError(Exception):
@@ -28,7 +31,7 @@ class AuditError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    # The lines of one version, counted; what callouts of conflicts keep, and properties that YAML reads, apart.
+    # The lines of one version, counted; apart from them what callouts of conflicts keep, and properties.
     lines: Counter[str]
     properties: Mapping[str, Any] | None
     kept: Counter[str]
@@ -38,7 +41,13 @@ class _Note:
 
 
 def audit(
-    base: bytes | None, one: bytes, other: bytes, result: bytes, *, lost: bytes | None = None, whole: bool = False
+    base: bytes | None,
+    one: bytes,
+    other: bytes,
+    result: bytes,
+    *,
+    lost: bytes | None = None,
+    whole: bool = False,
 ) -> None:
     """Prove that `result`, with `lost` beside it, is a merge of `one` and `other` that loses nothing.
 
@@ -48,13 +57,17 @@ def audit(
     Raises:
         AuditError: with the first line that is missing, came back, or was made up.
     """
-    sides = [_split(read(data).lines) for data in (base or b"", one, other, result)]
+    texts = [read(data).lines for data in (base or b"", one, other, result)]
+    sides = [_split(lines) for lines in texts]
+    # Where YAML cannot read the properties of one of them, they are lines like others.
     apart = all(properties is not None for properties, _ in sides)
-    notes = [_noted(properties, lines, apart=apart) for properties, lines in sides]
+    if not apart:
+        sides = [((), lines) for lines in texts]
+    before, mine, theirs, joined = (_noted(properties, lines, apart=apart) for properties, lines in sides)
     beside = Counter(_filled(read(lost or b"").lines))
-    _Lines(*notes, beside=beside).check(whole=whole)
+    _Lines(before, mine, theirs, joined, beside).check(whole=whole)
     if apart:
-        _Properties(*notes, beside=beside).check(whole=whole)
+        _Properties(before, mine, theirs, joined, beside).check(whole=whole)
 
 
 def _noted(properties: Sequence[str] | None, lines: Sequence[str], *, apart: bool) -> _Note:
@@ -108,7 +121,9 @@ def _unquoted(lines: Sequence[str]) -> Iterable[str]:
     """What stands in callouts of conflicts: without the signs of quotation, at each depth."""
     for line in lines:
         text = line
-        while text.startswith(">"):
+        for _ in range(_DEEPEST):
+            if not text.startswith(">"):
+                break
             text = text[2:] if text.startswith("> ") else text[1:]
             if not _FOLD.fullmatch(text):
                 yield text
@@ -139,9 +154,12 @@ class _Lines:
         self._folded = (one.kept - base.kept) | (other.kept - base.kept)
         written = {**self._base, **self._one, **self._other}
         self._made = [line for line in self._result if line not in written]
+        self._words = {word for line in written for word in line.split()} if self._made else set()
         # Tasks that the base has not, and lines of the base that are gone from both.
-        self._tasks = [line for line in self._result if line not in self._base and _TASK.fullmatch(line)]
-        self._gone = [line for line in self._base if line not in self._one and line not in self._other]
+        self._tasks = _Index(
+            line for line in self._result if line not in self._base and _TASK.fullmatch(line)
+        )
+        self._gone = _Index(line for line in self._base if line not in self._one and line not in self._other)
         self._folds = result.folds > base.folds or bool(beside)
         # A table, quote or fence with a line that somebody wrote stands there whole.
         news = {line for line in self._result if self._result[line] and line not in self._base}
@@ -162,8 +180,9 @@ class _Lines:
         base = self._base[line]
         added = max(self._one[line], self._other[line]) - base
         removed = max(0, base - self._one[line]) + max(0, base - self._other[line])
-        # A line that both wrote may stand there once for both.
-        wanted = max(0, base - removed) + max(0, added)
+        # A line that both wrote may stand there once for both. Of a line that the base has too, nobody can
+        # say whether the other side took out a copy and put in another.
+        wanted = added if added > 0 else max(0, base - removed)
         if self._result[line] >= wanted:
             return
         if self._result[line] + self._kept[line] >= wanted or self._is_joined(line):
@@ -193,36 +212,37 @@ class _Lines:
 
     def _is_made_of(self, line: str) -> bool:
         """A task with words and ticks of the three versions, and no others."""
-        words = set(line.split())
-        return _TASK.fullmatch(line) is not None and all(
-            any(word in _words(text) for text in (self._one, self._other)) for word in words
-        )
+        return _TASK.fullmatch(line) is not None and set(line.split()) <= self._words
 
     def _is_joined(self, line: str) -> bool:
         """A task whose new words all stand in a joined task, the rest having been the base's."""
-        if not _TASK.fullmatch(line) or len(self._tasks) > _MOST_TASKS:
+        if not _TASK.fullmatch(line):
             return False
         words = Counter(line.split())
-        for made in self._tasks:
-            missing = words - Counter(made.split())
-            if missing == words:
-                continue
-            for text in self._gone:
-                old = Counter(text.split())
-                if missing <= old and (words - old) <= Counter(made.split()):
+        for made in self._tasks.like(words):
+            missing = words - made
+            for old in self._gone.like(words) if missing != words else ():
+                if missing <= old and (words - old) <= made:
                     return True
         return False
 
 
-_CACHE: dict[int, tuple[Counter[str], set[str]]] = {}
+class _Index:
+    """Lines found by their words, the rarest first."""
 
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._by_word: dict[str, list[str]] = {}
+        for line in lines:
+            for word in set(line.split()):
+                self._by_word.setdefault(word, []).append(line)
 
-def _words(lines: Counter[str]) -> set[str]:
-    found = _CACHE.get(id(lines))
-    if found is None or found[0] is not lines:
-        _CACHE.clear()
-        _CACHE[id(lines)] = (lines, {word for line in lines for word in line.split()})
-    return _CACHE[id(lines)][1]
+    def like(self, words: Iterable[str]) -> Iterator[Counter[str]]:
+        seen: set[str] = set()
+        for lines in sorted((self._by_word.get(word, []) for word in words), key=len):
+            for line in lines[:_MOST_TASKS]:
+                if line not in seen and len(seen) < _MOST_TASKS:
+                    seen.add(line)
+                    yield Counter(line.split())
 
 
 class _Properties:
@@ -258,9 +278,9 @@ class _Properties:
         """What one side changed and the other left alone is as it was changed; so is what both left alone."""
         result = self._result.get(key)
         expected = theirs if mine == base else mine
-        if (mine == base or theirs == base) and result != expected:
+        if base in (mine, theirs) and result != expected:
             raise AuditError(f"The merge would not take the change of the property `{key}`.")
-        if all(isinstance(value, list) for value in (base, mine, theirs, result)):
+        if isinstance(result, list) and all(isinstance(value, list) for value in (base, mine, theirs)):
             back = [item for item in result if item in base and not (item in mine and item in theirs)]
             if back:
                 raise AuditError(f"The merge would bring `{back[0]}` back into the property `{key}`.")

@@ -1,17 +1,19 @@
 """A note's body as blocks: single lines, and what a line put between its lines would break.
 
-As a string, a block with a newline in it is a code fence, a table, a quote or callout, a comment or a formula,
-whole. Joining the strings with newlines gives the body again.
+As a string, a block with a newline in it is a code fence, a table, a quote or callout, a comment or a
+formula, whole. Joining the strings with newlines gives the body again.
 """
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d+[.)])[ \t]+)?(?P<mark>`{3,}|~{3,})(?P<info>.*)")
 _QUOTE = re.compile(r" {0,3}>")
 _RULER = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s")
+# What any block of several lines has in its first line.
+_MAY_REACH = re.compile(r"[`~>|$%]|<!")
 _HEADING = re.compile(r"(?P<marks>#{1,6})(?:[ \t]|$)")
 
 
@@ -22,11 +24,13 @@ class Block:
     Attributes:
         gap: the blank lines above, as they stand there.
         above: the text of the block above; None for the first one.
+        apart: blank lines stand below it too, and a block below them.
     """
 
     text: str
     gap: tuple[str, ...] = field(default=(), compare=False)
     above: str | None = field(default=None, compare=False)
+    apart: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -40,6 +44,8 @@ def filled(lines: Sequence[str]) -> tuple[list[Block], tuple[str, ...]]:
         if is_blank(text):
             gap.append(text)
         else:
+            if found and gap:
+                found[-1] = replace(found[-1], apart=True)
             found.append(Block(text, tuple(gap), found[-1].text if found else None))
             gap = []
     return found, tuple(gap)
@@ -50,6 +56,10 @@ def blocks(lines: Sequence[str]) -> list[str]:
     found = []
     at = 0
     while at < len(lines):
+        if not _MAY_REACH.search(lines[at]):
+            found.append(lines[at])
+            at += 1
+            continue
         end = next((end for reach in _REACHES if (end := reach(lines, at)) > at), at + 1)
         found.append("\n".join(lines[at:end]))
         at = end

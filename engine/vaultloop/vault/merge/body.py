@@ -1,4 +1,4 @@
-"""The body of a note, from both sides: every change of either, and what lost, to be folded beneath the winner.
+"""The body of a note, from both sides: every change of either, and what lost, to be folded beneath.
 
 A change is about the blocks that it replaces, takes out or stands between. Changes that do not touch are all
 taken. Of those that do: what one side has already taken from the other is not taken twice; what was put into
@@ -16,6 +16,7 @@ from vaultloop.vault.merge.callout import folded, is_folded
 from vaultloop.vault.merge.gaps import Gaps, chosen
 from vaultloop.vault.merge.lines import Change, changes, is_within, woven
 from vaultloop.vault.merge.moves import moved_along
+from vaultloop.vault.merge.taken import has_taken
 from vaultloop.vault.merge.union import united
 from vaultloop.vault.merge.version import Rule
 
@@ -81,6 +82,9 @@ class _Body:
         self._rules: set[Rule] = set()
 
     def joined(self) -> Joined:
+        mine_holds = has_taken(self._base, self._mine, self._theirs)
+        if mine_holds is not has_taken(self._base, self._theirs, self._mine):
+            return Joined(blocks((self._first if mine_holds else self._second).lines))
         mine, theirs = changes(self._base, self._mine), changes(self._base, self._theirs)
         gaps = Gaps(self._base, (self._mine, mine), (self._theirs, theirs))
         mine, theirs = moved_along(self._base, mine, theirs)
@@ -96,12 +100,12 @@ class _Body:
         """The blocks with blank lines between them again."""
         found = Joined(rules=self._rules)
         places = []
-        above: str | None = None
+        upper: Block | None = None
         for part in self._parts:
-            found.parts += gaps.above(part, above)
+            found.parts += gaps.between(upper, part)
             places.append(len(found.parts))
             found.parts.append(part.text)
-            above = part.text
+            upper = part
         found.parts += chosen(*self._below)
         found.folds = [(places[at] if places else -1, fold) for at, fold in self._folds]
         return found
@@ -142,7 +146,7 @@ class _Body:
         return found + [self._base[place] for place in range(at, group.end) if place not in gone]
 
     def _absorbed(self, group: _Group) -> list[Block] | None:
-        """One side's stretch, if everything that the other wrote there stands in it; without what it removed."""
+        """One side's stretch, if all that the other wrote there stands in it; without what it removed."""
         mine, theirs = _new(group.mine), _new(group.theirs)
         choices = []
         if is_within(mine, theirs):
@@ -153,9 +157,7 @@ class _Body:
             return None
         if mine and theirs:
             self._rules.add(Rule.ONCE)
-        texts = [
-            (len(_removed(whole)), self._made(group, whole, _removed(part))) for whole, part in choices
-        ]
+        texts = [(len(_removed(whole)), self._made(group, whole, _removed(part))) for whole, part in choices]
         # Where both hold each other, the choice must not depend on who is who.
         return max(texts, key=lambda found: (found[0], [part.text for part in found[1]]))[1]
 
@@ -185,7 +187,9 @@ class _Body:
             self._rules.add(Rule.TASK)
         else:
             text = _by_lines(base, one, other)
-        return None if text is None else [replace(max(mine[0], theirs[0], key=lambda part: part.gap), text=text)]
+        return (
+            None if text is None else [replace(max(mine[0], theirs[0], key=lambda part: part.gap), text=text)]
+        )
 
     def _settle(self, group: _Group) -> None:
         """The winner's text in place, the loser's beneath it."""
@@ -211,7 +215,9 @@ class _Body:
             self._rules.add(Rule.CALLOUT)
 
 
-def _groups(mine: Sequence[Change[Block]], theirs: Sequence[Change[Block]], *, touching: bool) -> list[_Group]:
+def _groups(
+    mine: Sequence[Change[Block]], theirs: Sequence[Change[Block]], *, touching: bool
+) -> list[_Group]:
     """Changes that have to be looked at together, in order."""
     tagged = sorted(
         [(change.start, change.end, 0, change) for change in mine]

@@ -17,8 +17,10 @@ from vaultloop.vault.signing import AuthorClass
 
 _HEAD = re.compile(r"> \[!conflict\]- (?P<title>.*)")
 # Hexadecimal digits of a blob's id.
-_SHORT = 6
+SHORT = 6
 _LONGEST_NAME = 60
+# Callouts within callouts that are looked into; a merge makes no such thing.
+DEEPEST = 20
 
 
 def title(version: Version) -> str:
@@ -26,7 +28,7 @@ def title(version: Version) -> str:
     writer = version.writer
     name = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\[\],<>]", " ", writer.name).split())[:_LONGEST_NAME]
     who = "agent" if writer.author_class is AuthorClass.AGENT or not name else name
-    return f"{who}, {writer.at.astimezone(UTC).date().isoformat()}, {version.blob[:_SHORT]}"
+    return f"{who}, {writer.at.astimezone(UTC).date().isoformat()}, {version.blob[:SHORT]}"
 
 
 def folded(heading: str, lines: Sequence[str]) -> str:
@@ -44,17 +46,37 @@ def content(block: str) -> tuple[str, ...]:
     return tuple(line[2:] if line.startswith("> ") else line[1:] for line in block.split("\n")[1:])
 
 
-def kept(parts: Iterable[str]) -> frozenset[str]:
-    """Every line that the callouts among these blocks keep, those in callouts within callouts too."""
-    return frozenset(line for lines in _contents(parts) for line in lines)
+def kept(lines: Sequence[str]) -> frozenset[str]:
+    """Every line that the callouts of a body keep, those in callouts within callouts too."""
+    if not any(_HEAD.match(line) for line in lines):
+        return frozenset()
+    return frozenset(line for text in _contents(blocks(lines)) for line in text)
 
 
-def _contents(parts: Iterable[str]) -> Iterator[Sequence[str]]:
+def _contents(parts: Iterable[str], depth: int = 0) -> Iterator[Sequence[str]]:
     for part in parts:
-        if is_folded(part):
+        if is_folded(part) and depth < DEEPEST:
             lines = content(part)
             yield lines
-            yield from _contents(blocks(lines))
+            yield from _contents(blocks(lines), depth + 1)
+
+
+class _Known:
+    """The callouts that a note has, found by their lines."""
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        self._by_line: dict[str, list[Sequence[str]]] = {}
+        for lines in _contents(parts):
+            self.add(lines)
+
+    def add(self, lines: Sequence[str]) -> None:
+        for line in set(lines):
+            self._by_line.setdefault(line, []).append(lines)
+
+    def keeps(self, lines: Sequence[str]) -> bool:
+        """Whether one of them has all these lines, in this order."""
+        candidates = (self._by_line.get(line, []) for line in lines)
+        return any(is_within(lines, there) for there in min(candidates, key=len, default=[]))
 
 
 def with_folds(parts: Sequence[str], folds: Iterable[tuple[int, str]]) -> list[str]:
@@ -62,14 +84,17 @@ def with_folds(parts: Sequence[str], folds: Iterable[tuple[int, str]]) -> list[s
 
     A callout whose lines are all kept somewhere already is left out.
     """
-    known = list(_contents(parts))
+    waiting = list(folds)
+    if not waiting:
+        return list(parts)
+    known, gaps = _Known(parts), _gaps(parts)
     due: dict[int, list[str]] = {}
-    for index, fold in folds:
+    for index, fold in waiting:
         lines = [line for line in content(fold) if line.strip()]
-        if any(is_within(lines, there) for there in known):
+        if known.keeps(lines):
             continue
-        known.append(lines)
-        due.setdefault(_below(parts, index), []).append(fold)
+        known.add(lines)
+        due.setdefault(gaps[min(index + 1, len(parts))], []).append(fold)
     found: list[str] = []
     for at in range(len(parts) + 1):
         for fold in due.get(at, ()):
@@ -81,14 +106,14 @@ def with_folds(parts: Sequence[str], folds: Iterable[tuple[int, str]]) -> list[s
     return found
 
 
-def _below(parts: Sequence[str], index: int) -> int:
-    """Where a callout for the block at `index` can stand: the next gap between paragraphs."""
-    at = min(index + 1, len(parts))
-    while at < len(parts) and not is_blank(parts[at]) and not _begins(parts[at]):
-        at += 1
+def _gaps(parts: Sequence[str]) -> list[int]:
+    """For each place among the blocks, the next gap between paragraphs, where a callout can stand."""
+    found = [len(parts)] * (len(parts) + 1)
+    for at in range(len(parts) - 1, -1, -1):
+        found[at] = at if is_blank(parts[at]) or _begins(parts[at]) else found[at + 1]
     # Below a fence that is not closed it would be code.
-    opened = next((place for place, part in enumerate(parts[:at]) if is_open(part)), at)
-    return min(at, opened)
+    opened = next((at for at, part in enumerate(parts) if is_open(part)), len(parts))
+    return [min(at, opened) for at in found]
 
 
 def _begins(block: str) -> bool:

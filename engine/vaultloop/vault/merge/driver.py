@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from vaultloop.vault import ancestry
 from vaultloop.vault.attributes import attributes_of
+from vaultloop.vault.location import FOLDER, top_of
 from vaultloop.vault.merge import content
 from vaultloop.vault.merge.bases import merge_bases
 from vaultloop.vault.merge.version import Merged, Version, Writer
@@ -62,17 +64,24 @@ class Driver:
         here, there = self._sides(path, ours, theirs)
         one = Version(three.ours, ours, self._writer(path, ours, here, there))
         other = Version(three.theirs, theirs, self._writer(path, theirs, there, here))
-        return content.joined(
-            path, three.base or None, one, other, filtered=self._filtered(path, here, there)
-        )
+        filtered = self._filtered(path, here, there)
+        return content.joined(self._in_vault(path), three.base or None, one, other, filtered=filtered)
 
     def _class_of(self, commit: str) -> AuthorClass | None:
         """As `signing.author_class`, by the keys that this clone knows."""
-        if len(self._repository.parents(commit)) > 1:
+        if len(ancestry.parents(self._repository, commit)) > 1:
             return None
         signed = self._repository.signature(commit)
         by_engine = signed is not None and bool(self._keys) and made_by(self._keys, *signed)
         return AuthorClass.AGENT if by_engine else AuthorClass.HUMAN
+
+    def _in_vault(self, path: str) -> str:
+        """The path as the vault knows it, where that is a folder of the repository."""
+        folder, agent, rest = path.partition(f"/{FOLDER}/")
+        workdir = self._repository.workdir
+        if agent and workdir is not None and top_of(workdir / folder) == (workdir / folder).resolve():
+            return f"{FOLDER}/{rest}"
+        return path
 
     # Who is on the other side.
 
@@ -82,7 +91,9 @@ class Driver:
         for name in _HEADS:
             named += self._read(name).split()
         for name in _TODOS:
-            named += [line.split()[1] for line in self._read(name).splitlines() if len(line.split()) > 1]
+            lines = [line.split() for line in self._read(name).splitlines()]
+            # The last that was taken up is the one that git is at.
+            named += [words[1] for words in reversed(lines) if len(words) > 1]
         for name in named:
             commit = self._repository.named(name)
             if commit is not None and commit != self._head:
@@ -131,7 +142,7 @@ class Driver:
         """The newest commit of any branch that has this version."""
         if self._head is not None and self._has(self._head, path, blob):
             return self._head
-        for commit in self._repository.newest(FARTHEST):
+        for commit in ancestry.newest(self._repository, FARTHEST):
             if self._has(commit, path, blob):
                 return commit
         return None

@@ -4,6 +4,7 @@ Also where git would call it clean: a key that both sides added in different pla
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,9 @@ from vaultloop.vault.merge.lists import List, joined_list, list_in, order
 from vaultloop.vault.merge.version import Rule
 
 _FENCE = re.compile(r"---[ \t]*")
-_KEY = re.compile(r"(?P<key>\"[^\"]+\"|'[^']+'|[^\s#\-:'\"\[\]{}>|&*!%@`,][^:#]*?|-[^\s:][^:]*?)[ \t]*:(?:[ \t].*|)")
+_KEY = re.compile(
+    r"(?P<key>\"[^\"]+\"|'[^']+'|[^\s#\-:'\"\[\]{}>|&*!%@`,][^:#]*?|-[^\s:][^:]*?)[ \t]*:(?:[ \t].*|)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,12 @@ class Properties:
 
     Attributes:
         lines: between the fences; None for a note without.
-        lost: the lines of values that gave way.
+        lost: the lines of values that gave way, of the first side and of the second.
         clashes: the keys (or `---`, for the whole block) that both sides changed differently.
     """
 
     lines: tuple[str, ...] | None
-    lost: list[str] = field(default_factory=list)
+    lost: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
     clashes: list[str] = field(default_factory=list)
     rules: set[Rule] = field(default_factory=set)
 
@@ -65,7 +68,11 @@ def block_in(lines: Sequence[str]) -> Block:
     end = next((at for at in range(1, len(lines)) if _FENCE.fullmatch(lines[at])), 0)
     inner = tuple(lines[1:end])
     filled = [line for line in inner if line.strip() and not line.lstrip().startswith("#")]
-    if not end or (filled and not _KEY.fullmatch(filled[0])) or (inner and not filled and not _comments(inner)):
+    if (
+        not end
+        or (filled and not _KEY.fullmatch(filled[0]))
+        or (inner and not filled and not _comments(inner))
+    ):
         return Block()
     entries, readable = _entries(inner)
     return Block(inner, entries, readable, end + 1)
@@ -79,7 +86,7 @@ def joined(base: Block, first: Side, second: Side, *, first_wins: bool, lists: b
         lists: both sides' items of a list are kept; else a list is a value like any other.
     """
     one, other = first.block, second.block
-    if one.lines == other.lines or other.lines == base.lines:
+    if other.lines in (one.lines, base.lines):
         return Properties(one.lines)
     if one.lines == base.lines:
         return Properties(other.lines)
@@ -160,9 +167,11 @@ def _whole(base: Block, first: Side, second: Side, *, first_wins: bool) -> Prope
         first_wins = False
     elif not first_wins and lost[1] and set(lost[1]) <= first.kept:
         first_wins = True
-    winner, loser = (first.block, lost[1]) if first_wins else (second.block, lost[0])
+    winner = first.block if first_wins else second.block
+    found = Properties(winner.lines, clashes=["---"])
     there = set(winner.lines or ())
-    return Properties(winner.lines, [line for line in loser if line not in there], ["---"])
+    found.lost[first_wins].extend(line for line in lost[first_wins] if line not in there)
+    return found
 
 
 def _new(before: set[str], block: Block) -> list[str]:
@@ -181,6 +190,7 @@ class _Merge:
         texts = {key: self._text(key) for key in order(list(self._base), list(one), list(other))}
         tail = texts.pop("", None)
         lines = [line for text in texts.values() for line in text or ()] + list(tail or ())
+        lines = _comments_once(lines, self._first.block, self._second.block)
         stays = all(side.block.lines is not None for side in (self._first, self._second))
         self._found.lines = tuple(lines) if lines or stays else None
         return self._found
@@ -188,7 +198,7 @@ class _Merge:
     def _text(self, key: str) -> tuple[str, ...] | None:
         base = self._base.get(key)
         one, other = self._first.block.entries.get(key), self._second.block.entries.get(key)
-        if one == other or other == base:
+        if other in (one, base):
             return one
         if one == base or one is None:
             return other
@@ -229,8 +239,20 @@ class _Merge:
             wins = True
         winner, loser = (one, other) if wins else (other, one)
         self._found.clashes.append(key)
-        self._found.lost += [line for line in loser if line.strip() and line not in winner]
+        self._found.lost[wins].extend(line for line in loser if line.strip() and line not in winner)
         return winner
+
+
+def _comments_once(lines: Sequence[str], one: Block, other: Block) -> list[str]:
+    """Without comments that stand above two keys because each side put another key below them."""
+    mine, theirs = Counter(one.lines or ()), Counter(other.lines or ())
+    left = mine | theirs
+    found = []
+    for line in lines:
+        left[line] -= 1
+        if left[line] >= 0 or not line.startswith("#"):
+            found.append(line)
+    return found
 
 
 def _filled(text: Sequence[str]) -> list[str]:

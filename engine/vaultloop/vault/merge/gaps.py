@@ -1,8 +1,8 @@
-"""The blank lines between the blocks of a merged body: those of whoever put these two blocks next to each other."""
+"""The blank lines between the blocks of a merged body: those of whoever put these two there."""
 
 from collections.abc import Sequence
 
-from vaultloop.vault.merge.blocks import Block, heading_level, is_atomic, is_item
+from vaultloop.vault.merge.blocks import Block, is_item
 from vaultloop.vault.merge.lines import Change
 
 Gap = tuple[str, ...]
@@ -23,18 +23,19 @@ class Gaps:
             for part, mine, theirs in zip(base, _kept(base, *one), _kept(base, *other), strict=True)
         }
 
-    def above(self, part: Block, above: str | None) -> Gap:
-        """The blank lines above a block of the result, of which the block above it has this text."""
+    def between(self, upper: Block | None, part: Block) -> Gap:
+        """The blank lines between two blocks of the result; `upper` is None above the first."""
+        above = None if upper is None else upper.text
         base, one, other = self._versions.get(id(part), (None, part, None))
         found = [version for version in (one, other) if version is not None and version.above == above]
         if len(found) == 2 and base is not None and base.above == above:
             return chosen(base.gap, found[0].gap, found[1].gap)
         if found:
             return _larger(*(version.gap for version in found))
-        gap = _larger(*(version.gap for version in (base, one, other) if version is not None))
-        if above is None:
+        if upper is None or (is_item(upper.text) and is_item(part.text)):
             return ()
-        return gap or (("",) if _would_glue(above, part.text) else ())
+        gap = _larger(*(version.gap for version in (base, one, other) if version is not None))
+        return gap or (("",) if upper.apart else ())
 
 
 def chosen(base: Gap, one: Gap, other: Gap) -> Gap:
@@ -48,9 +49,7 @@ def _larger(*gaps: Gap) -> Gap:
     return max(gaps, key=lambda gap: (len(gap), gap))
 
 
-def _kept(
-    base: Sequence[Block], side: Sequence[Block], edits: Sequence[Change[Block]]
-) -> list[Block | None]:
+def _kept(base: Sequence[Block], side: Sequence[Block], edits: Sequence[Change[Block]]) -> list[Block | None]:
     """For each block of the base the same block of one side; None where it changed it."""
     found: list[Block | None] = []
     shift = 0
@@ -59,10 +58,3 @@ def _kept(
         found += [None] * (change.end - change.start)
         shift += len(change.new) - (change.end - change.start)
     return found + [side[at + shift] for at in range(len(found), len(base))]
-
-
-def _would_glue(above: str, below: str) -> bool:
-    """Whether two blocks that were apart would become one paragraph, table or quote."""
-    if is_item(above) and is_item(below):
-        return False
-    return not (heading_level(above) or heading_level(below)) or is_atomic(below)

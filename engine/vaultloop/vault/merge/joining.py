@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from vaultloop.vault.attributes import Attributes, attributes_of
 from vaultloop.vault.glance import is_note
 from vaultloop.vault.merge import content, places, told
-from vaultloop.vault.merge.renames import moved_folder
+from vaultloop.vault.merge.markers import mended
 from vaultloop.vault.merge.side import Line, Place, Side
 from vaultloop.vault.merge.told import Note
 from vaultloop.vault.merge.version import Merged, Rule, Version, Writer
@@ -16,7 +16,6 @@ from vaultloop.vault.protected import is_declared_at
 from vaultloop.vault.repository import Repository
 from vaultloop.vault.signing import AuthorClass
 from vaultloop.vault.trees import Leaf
-
 
 # What is no note with conflict markers does not hold this.
 _MARKER = b"<<<<<<<"
@@ -161,7 +160,7 @@ class Joining:
         folder = self._vanished_folder(path, other)
         if folder is None:
             return path
-        target = moved_folder(folder, other.moves)
+        target = other.moved(folder)
         after = None if target is None else target + path[len(folder) :]
         if after is None or side.has(after) or other.has(after) or self._in_base(after):
             self._tell(path, (), told.folder_is_gone(path, folder))
@@ -171,9 +170,8 @@ class Joining:
 
     def _vanished_folder(self, path: str, other: Side) -> str | None:
         """The nearest folder of `path` that was there before, if it is no more on the other side."""
-        emptied = places.folders(other.gone) if other.gone else set()
-        for folder in places.folders_of(path):
-            if folder in emptied:
+        for folder in places.folders_of(path) if other.gone else ():
+            if folder in other.emptied:
                 leaf = self._repository.trees.leaf(other.line.tree, folder)
                 return None if leaf and leaf.is_tree else folder
             if self._in_base(folder):
@@ -277,8 +275,6 @@ class Joining:
             data = self.read(leaf.id)
             if _MARKER not in data or self._filtered(path):
                 continue
-            from vaultloop.vault.merge.markers import mended
-
             after = mended(data)
             if after is None:
                 continue

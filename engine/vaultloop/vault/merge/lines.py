@@ -131,11 +131,7 @@ def _shortest(base: Sequence[T], new: Sequence[T], stretch: _Stretch) -> list[tu
         for diagonal in range(-differences, differences + 1, 2):
             row = _step(furthest, diagonal, differences)
             column = row - diagonal
-            while (
-                row < rows
-                and column < columns
-                and base[stretch.top + row] == new[stretch.left + column]
-            ):
+            while row < rows and column < columns and base[stretch.top + row] == new[stretch.left + column]:
                 row, column = row + 1, column + 1
             furthest[diagonal] = row
             if row >= rows and column >= columns:
@@ -189,7 +185,13 @@ def _refined(base: Sequence[T], new: Sequence[T], stretch: _Stretch) -> Iterator
 def _edits(base: Sequence[T], new: Sequence[T], stretch: _Stretch) -> list[tuple[int, int]]:
     """Pairs of texts in the stretch of which one is the other, edited; rising, the most alike first."""
     rows, columns = stretch.bottom - stretch.top, stretch.right - stretch.left
-    if not 1 < rows * columns <= _MOST_PAIRS:
+    if rows * columns > _MOST_PAIRS:
+        # Too many to compare all: only where as many texts stand there as before, each with its successor.
+        pairs = zip(range(stretch.top, stretch.bottom), range(stretch.left, stretch.right), strict=False)
+        return [
+            (row, column) for row, column in pairs if rows == columns and _is_edit(base[row], new[column])
+        ]
+    if rows * columns < 2:
         return []
     scores = [
         (alike(str(base[row]), str(new[column])), row, column)
@@ -203,6 +205,10 @@ def _edits(base: Sequence[T], new: Sequence[T], stretch: _Stretch) -> list[tuple
         if all((row < r and column < c) or (row > r and column > c) for r, c in chosen):
             chosen.append((row, column))
     return sorted(chosen)
+
+
+def _is_edit(old: T, new: T) -> bool:
+    return alike(str(old), str(new)) >= ALIKE
 
 
 def alike(one: str, other: str) -> float:

@@ -38,7 +38,7 @@ class List:
 
 
 def list_in(lines: Sequence[str]) -> List | None:
-    """The list that a property is; a single value is a list of one. None for anything that is no plain list."""
+    """The list that a property is; a single value is a list of one. None for what is no plain list."""
     at = next((at for at, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
     found = _HEAD.fullmatch(lines[at]) if at is not None else None
     if at is None or found is None:
@@ -67,10 +67,8 @@ def _in_one(frame: List, rest: str) -> List | None:
     if rest in _EMPTY:
         return frame
     if not rest.startswith("["):
-        value = _scalar(rest)
-        if value is None or rest[0] in "|>{" or " #" in rest:
-            return None
-        return replace(frame, items={value: rest.rstrip()})
+        value = None if rest[0] in "|>{" else _scalar(rest)
+        return None if value is None else replace(frame, items={value: rest.rstrip()})
     try:
         node = yaml.compose(rest, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -108,7 +106,10 @@ def joined_list(base: List, one: List, other: List) -> tuple[str, ...]:
 
 
 def order(base: Sequence[str], one: Sequence[str], other: Sequence[str]) -> list[str]:
-    """All names of both sides, each once: as whoever ordered them anew has them, new ones below their upper neighbour."""
+    """All names of both sides, each once, as whoever ordered them anew has them.
+
+    A name that only one side has stands below the one that it stands below there.
+    """
     mine, theirs = _common(one, other), _common(other, one)
     frame, rest = one, other
     if mine != theirs:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vaultloop.vault.merge.blocks import Block
+from vaultloop.vault.merge.blocks import Block, heading_level
 from vaultloop.vault.merge.lines import ALIKE, Change, alike
 
 
@@ -17,6 +17,9 @@ def moved_along(
     What the other side took out is not moved either. Where both moved it, the place nearer to the top is it,
     so that it does not depend on who merges.
     """
+    one, other = _moves(base, mine), _moves(base, theirs)
+    mine, theirs = _carried(base, mine, theirs, one)
+    theirs, mine = _carried(base, theirs, mine, other)
     one, other = _moves(base, mine), _moves(base, theirs)
     return (
         _followed(base, list(mine), _Other(one, theirs, other)),
@@ -57,8 +60,40 @@ def _moves(base: Sequence[Block], edits: Sequence[Change[Block]]) -> dict[Block,
     }
 
 
+def _carried(
+    base: Sequence[Block],
+    mine: Sequence[Change[Block]],
+    theirs: Sequence[Change[Block]],
+    moves: Mapping[Block, _Place],
+) -> tuple[list[Change[Block]], list[Change[Block]]]:
+    """What `theirs` put into a stretch that `mine` moved goes where the stretch went."""
+    news = [list(change.new) for change in mine]
+    left: list[Change[Block]] = []
+    known = set(base) if moves else set()
+    for change in theirs:
+        place = moves.get(base[change.start - 1]) if change.start == change.end > 0 else None
+        # What moved itself goes where its own writer put it.
+        if place is None or not known.isdisjoint(change.new) or not _goes_along(base, change, moves, place):
+            left.append(change)
+        else:
+            above = news[place.change].index(base[change.start - 1])
+            news[place.change][above + 1 : above + 1] = change.new
+    carried = [replace(change, new=tuple(new)) for change, new in zip(mine, news, strict=True)]
+    return carried, left
+
+
+def _goes_along(
+    base: Sequence[Block], change: Change[Block], moves: Mapping[Block, _Place], above: _Place
+) -> bool:
+    """Whether what is put in belongs to the moved block above it: that goes on, or its section ends."""
+    if change.start < len(base) and (below := moves.get(base[change.start])):
+        return below.change == above.change and below.index > above.index
+    ends = change.start == len(base) or heading_level(base[change.start].text) > 0
+    return ends and not heading_level(change.new[0].text)
+
+
 def _followed(base: Sequence[Block], edits: list[Change[Block]], other: _Other) -> list[Change[Block]]:
-    """One side's changes: blocks that it moved as the other edited them, edits of blocks that the other moved out."""
+    """One side's changes: blocks that it moved as edited by the other, and no edits of what that moved."""
     edited, own = _edited(base, other.changes), _edited(base, edits)
     gone = {at for change in other.changes for at in range(change.start, change.end)}
     news: list[list[Block | None]] = [list(change.new) for change in edits]
@@ -75,13 +110,14 @@ def _followed(base: Sequence[Block], edits: list[Change[Block]], other: _Other) 
     elsewhere = {text for change in other.changes for text in change.new}
     taken = {place.source for place in other.theirs.values()}
     for at, change in enumerate(edits):
-        if change.start not in gone or change.start not in own:
+        places = set(range(change.start, change.end))
+        if not places or not places <= gone:
             continue
-        if change.start in taken and base[change.start] not in other.moves:
+        if change.start in own and change.start in taken and base[change.start] not in other.moves:
             # The edit was made where the other side moved the block.
             news[at] = []
-        elif change.new[0] in elsewhere and edited.get(change.start) != change.new[0]:
-            # The other side is a merge in which this edit has moved along already.
+        elif change not in other.changes and all(text in elsewhere for text in change.new):
+            # The other side is a merge in which this edit stands already, at another place.
             news[at] = []
     left = [
         replace(change, new=tuple(text for text in new if text is not None))

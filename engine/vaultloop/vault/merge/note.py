@@ -1,21 +1,20 @@
 """Two versions of one file, joined; the result is proven before anybody gets it."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import yaml
 
-from vaultloop.vault.merge import body, frontmatter
+from vaultloop.vault.merge import frontmatter, ordinary
 from vaultloop.vault.merge.audit import AuditError, audit
-from vaultloop.vault.merge.blocks import blocks, is_blank, lines_of
-from vaultloop.vault.merge.callout import folded, is_folded, kept, title, with_folds
+from vaultloop.vault.merge.blocks import blocks
+from vaultloop.vault.merge.callout import SHORT, is_folded, title
 from vaultloop.vault.merge.lines import changes, woven
+from vaultloop.vault.merge.markers import mended
 from vaultloop.vault.merge.text import Text, form, is_text, read
 from vaultloop.vault.merge.version import Merged, Rule, Version
-from vaultloop.vault.signing import AuthorClass
 
 
 def merge_note(base: bytes | None, one: Version, other: Version, *, declaration: bool) -> Merged:
@@ -26,17 +25,13 @@ def merge_note(base: bytes | None, one: Version, other: Version, *, declaration:
     Args:
         declaration: it lies under `agent/`, so nothing is unioned and nothing is folded into it.
 
-    Raises:
-        AuditError: a line would be lost: a fault of ours.
+    Returns:
+        A result that the audit has accepted; where none is, the winner's version, with the loser's as `lost`.
     """
-    if (data := _unchanged(base, one, other)) is not None:
-        return Merged(data)
-    pair = _Pair.of(base, one, other)
-    if declaration:
-        return _declared(pair)
-    if not all(is_text(data) for data in (base or b"", one.data, other.data)):
-        return _beside(pair)
-    return _proven(pair)
+    if not declaration:
+        return _without_markers(base, one, other)
+    data = _unchanged(base, one, other)
+    return Merged(data) if data is not None else _declared(_Pair.of(base, one, other))
 
 
 def merge_text(base: bytes | None, one: Version, other: Version, path: str) -> Merged:
@@ -55,7 +50,7 @@ def merge_text(base: bytes | None, one: Version, other: Version, path: str) -> M
         return _beside(pair)
     result = form(*texts).with_lines(lines).data
     reads = _READERS.get(PurePosixPath(path).suffix.lower(), _reads_anything)
-    if reads(one.data) and reads(other.data) and not reads(result):
+    if (reads(one.data) and reads(other.data) and not reads(result)) or not _is_proven(pair, result):
         return _beside(pair)
     return Merged(result, _line_ends(*texts))
 
@@ -65,6 +60,25 @@ def _unchanged(base: bytes | None, one: Version, other: Version) -> bytes | None
     if one.data in (base, other.data):
         return other.data
     return one.data if other.data == base else None
+
+
+def _without_markers(base: bytes | None, one: Version, other: Version) -> Merged:
+    """An ordinary note; markers that a version came with are gone before it is looked at."""
+    clean = [mended(data) if data else None for data in (base, one.data, other.data)]
+    if clean[0] is not None:
+        base = clean[0]
+    one, other = (
+        side if data is None else replace(side, data=data)
+        for side, data in zip((one, other), clean[1:], strict=True)
+    )
+    rules = frozenset({Rule.MARKERS} if clean[1] is not None or clean[2] is not None else ())
+    if (data := _unchanged(base, one, other)) is not None:
+        return Merged(data, rules)
+    pair = _Pair.of(base, one, other)
+    if not all(is_text(data) for data in (base or b"", one.data, other.data)):
+        return _beside(pair)
+    merged = _ordinary(pair)
+    return replace(merged, rules=merged.rules | rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,106 +114,40 @@ def _line_ends(base: Text | None, one: Text, other: Text) -> frozenset[Rule]:
     return frozenset({Rule.LINE_ENDS} if one.ends != other.ends else ())
 
 
-def _proven(pair: _Pair) -> Merged:
+def _ordinary(pair: _Pair) -> Merged:
     """The finest merge that the audit accepts; the last of them keeps all of the loser's new lines folded."""
-    for merge in _merges(pair):
-        found = merge()
-        try:
-            audit(pair.base, pair.first.data, pair.second.data, found.data)
-        except AuditError:
-            continue
-        return found
-    found = _set_beneath(pair)
-    audit(pair.base, pair.first.data, pair.second.data, found.data, whole=True)
-    return found
-
-
-def _merges(pair: _Pair) -> Iterator[Callable[[], Merged]]:
     for side, against in ((pair.first, pair.second), (pair.second, pair.first)):
-        if _has_seen(side, against):
-            yield lambda side=side: Merged(side.data)  # type: ignore[misc]
-    yield lambda: _joined(pair)
+        if _has_seen(side, against) and _is_proven(pair, side.data):
+            return Merged(side.data)
+    first, second = (ordinary.Side(side.data, title(side)) for side in (pair.first, pair.second))
+    data, rules = ordinary.joined(pair.base, first, second, first_wins=pair.first_wins)
+    if not _is_proven(pair, data):
+        sides = (first, second) if pair.first_wins else (second, first)
+        data, rules = ordinary.set_beneath(pair.base, *sides)
+        if not _is_proven(pair, data, whole=True):
+            return _beside(pair)
+    return Merged(data, frozenset(rules))
+
+
+def _is_proven(pair: _Pair, data: bytes, *, whole: bool = False) -> bool:
+    try:
+        audit(pair.base, pair.first.data, pair.second.data, data, whole=whole)
+    except AuditError:
+        return False
+    return True
 
 
 def _has_seen(side: Version, against: Version) -> bool:
     """Whether a callout of this version names the other one: it is the result of joining just these."""
-    mark = f", {against.blob[:6]}"
-    return any(
-        is_folded(part) and part.split("\n", 1)[0].endswith(mark) for part in blocks(read(side.data).lines)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Note:
-    text: Text
-    block: frontmatter.Block
-    lines: Sequence[str]
-    kept: frozenset[str]
-
-    @classmethod
-    def of(cls, data: bytes) -> "_Note":
-        text = read(data)
-        block = frontmatter.block_in(text.lines)
-        lines = text.lines[block.size :]
-        return cls(text, block, lines, kept(blocks(lines)))
-
-
-def _joined(pair: _Pair) -> Merged:
-    """Properties key by key, the body by sections and lines, what lost beneath what won."""
-    base = _Note.of(pair.base or b"")
-    first, second = _Note.of(pair.first.data), _Note.of(pair.second.data)
-    properties = frontmatter.joined(
-        base.block,
-        frontmatter.Side(first.block, first.kept),
-        frontmatter.Side(second.block, second.kept),
-        first_wins=pair.first_wins,
-    )
-    text = body.joined(
-        base.lines,
-        body.Side(first.lines, title(pair.first), first.kept),
-        body.Side(second.lines, title(pair.second), second.kept),
-        first_wins=pair.first_wins,
-    )
-    parts = with_folds(text.parts, text.folds)
-    rules = properties.rules | text.rules
-    if properties.lost:
-        fold = folded(title(pair.loser), properties.lost)
-        parts = with_folds(parts, [(_last(parts), fold)])
-        rules |= {Rule.CALLOUT}
-    lines = _whole(properties.lines, lines_of(parts))
-    texts = (base.text if pair.base is not None else None, first.text, second.text)
-    return Merged(form(*texts).with_lines(lines).data, frozenset(rules | _line_ends(*texts)))
-
-
-def _last(parts: Sequence[str]) -> int:
-    """The index of the last block that is not blank; -1 for none."""
-    return next((at for at in range(len(parts) - 1, -1, -1) if not is_blank(parts[at])), -1)
-
-
-def _whole(properties: Sequence[str] | None, lines: Sequence[str]) -> list[str]:
-    return list(lines) if properties is None else ["---", *properties, "---", *lines]
-
-
-def _set_beneath(pair: _Pair) -> Merged:
-    """The winner's note, and beneath it every line that only the loser has: no line can get lost in this."""
-    winner, loser = read(pair.winner.data), read(pair.loser.data)
-    before, there = Counter(read(pair.base or b"").lines), Counter(winner.lines)
-    lost = []
-    for line in loser.lines:
-        before[line] -= 1
-        there[line] -= 1
-        if line.strip() and before[line] < 0 and there[line] < 0:
-            lost.append(line)
-    block = frontmatter.block_in(winner.lines)
-    parts = blocks(winner.lines[block.size :])
-    parts = with_folds(parts, [(_last(parts), folded(title(pair.loser), lost))] if lost else [])
-    lines = [*winner.lines[: block.size], *lines_of(parts)]
-    texts = (read(pair.base) if pair.base is not None else None, read(pair.first.data), read(pair.second.data))
-    return Merged(form(*texts).with_lines(lines).data, frozenset({Rule.CALLOUT}))
+    mark = f", {against.blob[:SHORT]}".encode()
+    if mark not in side.data:
+        return False
+    heads = (part.split("\n", 1)[0].encode() for part in blocks(read(side.data).lines) if is_folded(part))
+    return any(head.endswith(mark) for head in heads)
 
 
 def _declared(pair: _Pair) -> Merged:
-    """A declaration: changes of different properties, or of properties here and text there; else its owner decides."""
+    """A declaration: changes of different properties, or here of properties and there of text."""
     found = _declaration(pair)
     if found is not None:
         return Merged(found)
@@ -215,23 +163,19 @@ def _declaration(pair: _Pair) -> bytes | None:
     versions = (pair.base, pair.first.data, pair.second.data)
     if pair.base is None or not all(is_text(data) for data in versions if data is not None):
         return None
-    base, first, second = (_Note.of(data or b"") for data in versions)
-    properties = frontmatter.joined(
-        base.block,
-        frontmatter.Side(first.block),
-        frontmatter.Side(second.block),
-        first_wins=pair.first_wins,
-        lists=False,
-    )
-    if properties.clashes or properties.lost:
+    texts = [read(data or b"") for data in versions]
+    heads = [frontmatter.block_in(text.lines) for text in texts]
+    sides = (frontmatter.Side(block) for block in heads[1:])
+    properties = frontmatter.joined(heads[0], *sides, first_wins=pair.first_wins, lists=False)
+    if properties.clashes:
         return None
-    if first.lines == second.lines or second.lines == base.lines:
-        lines = first.lines
-    elif first.lines == base.lines:
-        lines = second.lines
-    else:
+    bodies = [text.lines[block.size :] for text, block in zip(texts, heads, strict=True)]
+    if bodies[1] != bodies[2] and bodies[0] not in bodies[1:]:
         return None
-    return form(base.text, first.text, second.text).with_lines(_whole(properties.lines, lines)).data
+    lines = bodies[1] if bodies[2] == bodies[0] else bodies[2]
+    if properties.lines is not None:
+        lines = ("---", *properties.lines, "---", *lines)
+    return form(texts[0], texts[1], texts[2]).with_lines(lines).data
 
 
 def _clean(base: Text, one: Text, other: Text) -> list[str] | None:

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from vaultloop.vault.merge.renames import Read, renames
+from vaultloop.vault.merge.places import folders
+from vaultloop.vault.merge.renames import Read, moved_folder, renames
 from vaultloop.vault.trees import Leaf, LeafChange
 
 
@@ -42,6 +43,7 @@ class Side:
         self.line = line
         self.changes = changes
         self.moves: Mapping[str, str] = {}
+        self._moved: dict[str, str | None] = {}
 
     def find_moves(self, other: Collection[str], read: Read) -> None:
         """Find what was renamed; `other` are the paths that the other side changed."""
@@ -52,6 +54,17 @@ class Side:
     def gone(self) -> dict[str, Leaf]:
         """What it took away."""
         return {path: was for path, (was, now) in self.changes.items() if was and now is None}
+
+    @cached_property
+    def emptied(self) -> set[str]:
+        """The folders that it took something away from, at any depth."""
+        return folders(self.gone)
+
+    def moved(self, folder: str) -> str | None:
+        """Where a folder of the base went; None if nowhere in particular."""
+        if folder not in self._moved:
+            self._moved[folder] = moved_folder(folder, self.moves)
+        return self._moved[folder]
 
     @cached_property
     def added(self) -> dict[str, Leaf]:

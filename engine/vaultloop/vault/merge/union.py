@@ -42,7 +42,9 @@ def _sections(parts: Sequence[Block]) -> list[_Section]:
 _Range = tuple[int, int]
 
 
-def _paired(mine: Sequence[tuple[str, ...]], theirs: Sequence[tuple[str, ...]]) -> Iterator[tuple[_Range, _Range]]:
+def _paired(
+    mine: Sequence[tuple[str, ...]], theirs: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[_Range, _Range]]:
     """Stretches that stand at the same place: what only one has, or one matched pair."""
     left = right = 0
     for one, other in matches(mine, theirs):
@@ -52,7 +54,9 @@ def _paired(mine: Sequence[tuple[str, ...]], theirs: Sequence[tuple[str, ...]]) 
     yield (left, len(mine)), (right, len(theirs))
 
 
-def _aligned(mine: Sequence[_Section], theirs: Sequence[_Section]) -> Iterator[tuple[list[Block], list[Block]]]:
+def _aligned(
+    mine: Sequence[_Section], theirs: Sequence[_Section]
+) -> Iterator[tuple[list[Block], list[Block]]]:
     """Sections of one path together; else all of one after all of the other, the deeper ones first."""
     if len(mine) == len(theirs) == 1 and mine[0].path == theirs[0].path:
         yield mine[0].parts, theirs[0].parts

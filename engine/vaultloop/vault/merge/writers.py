@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from vaultloop.vault.ancestry import parents as parents_of
 from vaultloop.vault.merge.version import Writer
 from vaultloop.vault.repository import Repository
 from vaultloop.vault.signing import AuthorClass
@@ -19,7 +20,7 @@ class Writers:
         self._repository = repository
         self._class_of = class_of
         self._touched: dict[tuple[str, str | None], frozenset[str]] = {}
-        self._found: dict[tuple[tuple[str, ...], str], Writer] = {}
+        self._found: dict[tuple[tuple[str, ...], str, tuple[str, ...]], Writer] = {}
         self._writers: dict[str, Writer] = {}
 
     def of(self, side: tuple[str, ...], path: str, other: tuple[str, ...] = ()) -> Writer:
@@ -29,7 +30,7 @@ class Writers:
             side: the commits that the side consists of, mostly one.
             other: those of the other side; what it has in common with them is nobody's work of this side.
         """
-        key = (side, path)
+        key = (side, path, other)
         if key not in self._found:
             commits = [commit for tip in side if (commit := self._search(tip, path, other)) is not None]
             self._found[key] = self._newest(commits or side)
@@ -40,7 +41,7 @@ class Writers:
         waiting, seen, found = [tip], {tip}, set()
         while waiting and len(seen) <= FARTHEST:
             commit = waiting.pop()
-            parents = self._repository.parents(commit)
+            parents = parents_of(self._repository, commit)
             same = sorted(parent for parent in parents if path not in self._touched_between(parent, commit))
             if len(parents) <= 1 and not same:
                 found.add(commit)
