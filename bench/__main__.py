@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import checking, fencing, firing, idle, noop, remote, saving, viewing
+from bench import checking, comparing, fencing, firing, idle, noop, polling, pushing, remote, saving, viewing
 from bench.measure import Row
 
 PARTS = {
@@ -15,6 +15,9 @@ PARTS = {
     "firing": firing,
     "fencing": fencing,
     "remote": remote,
+    "pushing": pushing,
+    "comparing": comparing,
+    "polling": polling,
     "noop": noop,
     "saving": saving,
     "viewing": viewing,

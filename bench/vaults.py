@@ -39,6 +39,19 @@ def make(path: Path, notes: int, *, crons: int = 0) -> Path:
     return path
 
 
+def note_path(number: int) -> str:
+    """Where the ordinary note of this number lies."""
+    folder = number // FOLDERS_OF
+    return f"notes/{folder % 100:02}/{folder:05}/note {number:06}.md"
+
+
+def change(bare: Path, path: str, text: str) -> None:
+    """Commit one file to a repository that `make` made, as a push would."""
+    head = "commit refs/heads/main\ncommitter Bench <bench@localhost> 1700000000 +0000\ndata 4\nedit\n"
+    stream = f"{head}from refs/heads/main^0\n".encode() + _file(path, text) + b"\n"
+    subprocess.run(["git", "-C", str(bare), "fast-import", "--quiet"], input=stream, check=True)
+
+
 def _stream(notes: int, crons: int) -> Iterator[bytes]:
     chance = random.Random(notes)
     yield b"commit refs/heads/main\ncommitter Bench <bench@localhost> 1700000000 +0000\ndata 5\nvault\n"
@@ -47,8 +60,7 @@ def _stream(notes: int, crons: int) -> Iterator[bytes]:
     for number in range(crons):
         yield _file(f"agent/crons/job-{number:04}.md", cron(number))
     for number in range(notes):
-        folder = number // FOLDERS_OF
-        yield _file(f"notes/{folder % 100:02}/{folder:05}/note {number:06}.md", _note(number, chance))
+        yield _file(note_path(number), _note(number, chance))
     yield b"\n"
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from support.installation import COMMAND, Engine, Installation, environment
 from support.running import Place
 from vaultloop.web import child
 from vaultloop.web.address import Address
-from vaultloop.web.child import MissingExtra, require_extra
+from vaultloop.web.child import MissingExtra, NoSecret, require_extra
 
 LISTENS = r"listens on (127\.0\.0\.1:\d+)"
 
@@ -185,6 +186,26 @@ def test_a_wrong_command_line_exits_64(tmp_path: Path, words: list[str], said: s
     command = [*COMMAND, "web", "--state", str(tmp_path), *words]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, said in done.stderr) == (64, True), done.stderr
+
+
+def test_the_secret_is_handed_over_as_one_line_and_anything_else_is_refused_unseen() -> None:
+    secret = SecretStr('with "quotes"\nand lines')
+    line = child.greeting(secret)
+    assert line.count(b"\n") == 1
+    assert child.secret_from(line) == secret.get_secret_value()
+    assert child.greeting(None) == b""
+    for wrong in (
+        b"",
+        b"hunter2\n",
+        b"[]\n",
+        b'{"webhook-secret": ""}\n',
+        b'{"webhook-secret": 1, "x": "hunter2"}\n',
+    ):
+        with pytest.raises(NoSecret, match="one line of JSON on standard input") as refused:
+            child.secret_from(wrong)
+        assert "hunter2" not in str(refused.value)
+    assert "--secret-on-stdin" in child.command(Path("/state"), Address("", 80), with_secret=True)
+    assert "--secret-on-stdin" not in child.command(Path("/state"), Address("", 80))
 
 
 def test_the_environment_of_the_web_process_is_chosen_by_name() -> None:

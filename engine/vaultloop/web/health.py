@@ -3,9 +3,11 @@
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from typing import Any, Self
 
 from vaultloop.aio import rpc
+from vaultloop.state.directory import StateDirectory
 
 # An engine that cannot say this within so many seconds does not answer messages either.
 PATIENCE = 2.0
@@ -19,7 +21,8 @@ class Health:
     """What the engine says of itself.
 
     Attributes:
-        status: `ok`; `starting` until a revision has been applied; `unreachable` if nobody answered in time.
+        status: `ok`; `starting` until a revision has been applied; `standby` while another engine acts, and
+            this one waits, which is as it should be; `unreachable` if nobody answered in time.
         reason: why it is not `ok`, a sentence; empty if it is.
         detail: the engine's whole answer: revision, applied, push, and resources by condition.
     """
@@ -30,10 +33,12 @@ class Health:
 
     @property
     def is_ok(self) -> bool:
-        return self.status == "ok"
+        return self.status in ("ok", "standby")
 
     @classmethod
     def of(cls, answer: dict[str, Any]) -> Self:
+        if reason := answer.get("standby"):
+            return cls("standby", str(reason), detail=answer)
         if answer.get("ready"):
             return cls("ok", detail=answer)
         return cls("starting", "No revision of the vault has been applied since the engine started.", answer)
@@ -48,6 +53,29 @@ async def ask(socket: Path, *, patience: float = PATIENCE) -> Health:
         return Health("unreachable", f"The engine did not answer within {patience:g} s.")
     except (OSError, rpc.RpcError):
         return Health("unreachable", "No engine answers. It is stopped, or still starting.")
+
+
+async def of_this_machine(state: StateDirectory) -> Health:
+    """The health of who acts on `state`; where that is no process of this machine, of one that waits here.
+
+    Containers may share a state directory: each asks after its own.
+    """
+    acting = await ask(state.socket)
+    if acting.status != "unreachable" and state.is_held_here:
+        return acting
+    waiting = [await ask(socket) for socket in state.standby_sockets]
+    here = [found for found in waiting if found.is_ok and found.detail.get("host") == gethostname()]
+    return here[0] if here else acting
+
+
+async def figures(socket: Path, *, patience: float = PATIENCE) -> dict[str, Any] | None:
+    """What the engine counts of itself; None if it does not answer within `patience` seconds."""
+    try:
+        async with asyncio.timeout(patience), rpc.connected(socket) as peer:
+            answer = await peer.call("metrics")
+    except (OSError, rpc.RpcError):  # a timeout is an OSError, too
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 class Pulse:
