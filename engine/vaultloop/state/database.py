@@ -133,6 +133,19 @@ MIGRATIONS = (
     """
     ALTER TABLE turns ADD COLUMN mounts TEXT NOT NULL DEFAULT '[]'; -- names, as JSON; empty: all of its scope
     """,
+    """
+    CREATE TABLE undos (               -- the owner took something back
+        number INTEGER PRIMARY KEY,
+        target TEXT NOT NULL,          -- a session, or the commit of an undo
+        "commit" TEXT NOT NULL,        -- what takes it back; it counts once the branch has it
+        asked_by TEXT NOT NULL, made_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX undos_commit ON undos ("commit");
+    CREATE INDEX turns_commit ON turns ("commit") WHERE "commit" IS NOT NULL;
+    CREATE INDEX slots_turn ON slots (turn) WHERE turn IS NOT NULL;
+    CREATE INDEX proposals_commit ON proposals ("commit");
+    CREATE INDEX proposals_result ON proposals (result) WHERE result IS NOT NULL;
+    """,
 )
 
 

@@ -1,12 +1,18 @@
 """The state directory: one engine, one directory, entered by its owner only."""
 
 import fcntl
+import hashlib
 import os
+import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vaultloop.model.errors import VaultloopError
+
+# How the sockets of those who wait begin.
+STANDBY = "standby-"
 
 
 class Busy(VaultloopError):
@@ -100,6 +106,57 @@ class StateDirectory:
             os.close(descriptor)
         return False
 
+    @property
+    def holder(self) -> str:
+        """Who acts on it, or did last, for people: a process, and its machine if that is another one."""
+        pid, host = self._marked
+        here = host == socket.gethostname()
+        return (f"process {pid}" if here else f"process {pid} on {host}") if pid else "another process"
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether who acts on it, or did last, is a process of this machine or container."""
+        return self._marked[1] in ("", socket.gethostname())
+
+    @property
+    def _marked(self) -> tuple[str, str]:
+        """Process and machine, as they are written into the lock."""
+        try:
+            pid, _, host = (self.path / "lock").read_text().strip().partition(" ")
+        except OSError:
+            return "", ""
+        return pid, host
+
+    def standby_socket(self) -> Path:
+        """A name for the socket of a process that waits for its turn here."""
+        return self.path / f"{STANDBY}{secrets.token_hex(4)}.sock"
+
+    @property
+    def standby_sockets(self) -> list[Path]:
+        """The sockets of those who wait; of a killed one there may be a file still."""
+        return sorted(self.path.glob(f"{STANDBY}*.sock"))
+
+    @property
+    def engine_id(self) -> str:
+        """Who the engine of this directory is at its remote; made once."""
+        file = self.path / "engine-id"
+        if not file.exists():
+            fresh = file.with_suffix(".new")
+            fresh.write_text(secrets.token_hex(8))
+            fresh.replace(file)
+        return file.read_text().strip()
+
+    @property
+    def boot(self) -> str:
+        """This directory on this machine since it was booted; a copy has another one, on any machine."""
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            # Every start counts as a new place then: it waits for a word that nobody gives.
+            boot = secrets.token_hex(8)
+        lock = (self.path / "lock").stat()
+        return hashlib.sha256(f"{boot} {lock.st_dev} {lock.st_ino}".encode()).hexdigest()[:16]
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Act alone on this directory; the kernel lets go of the lock when the process dies.
@@ -113,6 +170,9 @@ class StateDirectory:
             _take(
                 descriptor, f"Another vaultloop acts on {self.path}. Stop it first, or name another --state."
             )
+            # For those who wait, and for whoever looks: whose it is.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
             yield
         finally:
             os.close(descriptor)

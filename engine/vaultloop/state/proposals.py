@@ -171,6 +171,18 @@ class Proposals:
         rows = self._database.rows("SELECT * FROM proposals WHERE session = ? ORDER BY number", session)
         return [one for one in map(_proposal, rows) if not states or one.state in states]
 
+    def by_commit(self, commit: str) -> Proposal | None:
+        """The one whose change is `commit`."""
+        row = self._database.row('SELECT * FROM proposals WHERE "commit" = ? ORDER BY number', commit)
+        return None if row is None else _proposal(row)
+
+    def approved_by(self, commit: str) -> Proposal | None:
+        """The one that `commit` took in, in the owner's name."""
+        row = self._database.row(
+            "SELECT * FROM proposals WHERE result = ? AND state = 'approved' ORDER BY number", commit
+        )
+        return None if row is None else _proposal(row)
+
     def newest(self, limit: int) -> list[Proposal]:
         """The newest ones, admitted ones too, newest first."""
         rows = self._database.rows("SELECT * FROM proposals ORDER BY number DESC LIMIT ?", limit)

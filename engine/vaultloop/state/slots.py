@@ -151,6 +151,13 @@ class SlotStore:
                 self._outbox.put(reply, self._clock.now())
             return True
 
+    def take_over(self, job: str, slots: Sequence[str], since: datetime, *, detail: str) -> None:
+        """Leave `slots` to the engine before this one; those after `since` count. In one transaction."""
+        with self._database.transaction():
+            for slot in slots:
+                self.record(job, slot, Outcome.SKIPPED, detail=detail)
+            self.consider(job, since)
+
     def miss(self, job: str, slots: Sequence[str], until: datetime, *, detail: str = "") -> None:
         """Record slots without an entry as missed and consider `until`, both in one transaction."""
         with self._database.transaction():

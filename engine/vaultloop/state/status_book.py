@@ -152,6 +152,15 @@ class StatusBook:
         """The newest revision of which nothing is left to do: no retry, nothing held."""
         return self._database.fact("applied-revision")
 
+    @property
+    def tolerated(self) -> frozenset[str] | None:
+        """What did not run as written, by `kind/name`, when the last good revision was kept; None before."""
+        found = self._database.fact("tolerated")
+        return None if found is None else frozenset(json.loads(found))
+
+    def record_tolerated(self, names: Collection[str]) -> None:
+        self._database.remember("tolerated", json.dumps(sorted(names)))
+
     def saw(self, revision: str, *, applied: bool) -> None:
         """The vault is at `revision`, and all of it that can run does if `applied`."""
         with self._database.transaction():
@@ -196,6 +205,16 @@ class StatusBook:
     def record_agent(self, sentences: Iterable[str]) -> None:
         """What there is to say of the agent program; it replaces what was said of it before."""
         self._database.remember("agent", json.dumps(list(sentences)))
+
+    @property
+    def tenancy(self) -> Mapping[str, Any]:
+        """How the engine stood at its remote: whether it acts, who has the lease; empty without a remote."""
+        found = json.loads(self._database.fact("lease") or "{}")
+        return found if isinstance(found, dict) else {}
+
+    def record_tenancy(self, tenancy: Mapping[str, object]) -> None:
+        """It has changed."""
+        self._database.remember("lease", json.dumps(tenancy))
 
     def record_mounts(self, sentences: Iterable[str]) -> None:
         """What there is to say of the operator's folders that scopes name; it replaces what was said."""

@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 from vaultloop.model.conversation import Address, Limits, Outcome, SendWhen, Trigger, Turn
@@ -24,6 +25,9 @@ class TurnState(StrEnum):
 
 
 RETRYABLE = frozenset({Outcome.FAILED, Outcome.INTERRUPTED, Outcome.CANCELLED, Outcome.TIMED_OUT})
+
+# So many turns are read at once, where somebody looks through all of them.
+PAGE = 200
 
 # Whole turns, as `_record` reads them.
 _TURNS = (
@@ -129,6 +133,11 @@ class Turns:
         row = self._database.row(f"{_TURNS} WHERE key = ?", key)
         return None if row is None else _record(row)
 
+    def by_commit(self, commit: str) -> TurnRecord | None:
+        """The turn whose session made `commit` of what it could publish at once."""
+        row = self._database.row(f'{_TURNS} WHERE "commit" = ?', commit)
+        return None if row is None else _record(row)
+
     def unfinished(self, conversation: str | None = None) -> list[TurnRecord]:
         """What has no outcome yet, of one conversation or of all, oldest first."""
         rows = self._database.rows(
@@ -145,6 +154,14 @@ class Turns:
             limit,
         )
         return [_record(row) for row in rows]
+
+    def newest(self) -> Iterator[TurnRecord]:
+        """All turns, newest first; read as they are looked at."""
+        for page in count():
+            rows = self._database.rows(f"{_TURNS} ORDER BY number DESC LIMIT ? OFFSET ?", PAGE, page * PAGE)
+            yield from map(_record, rows)
+            if len(rows) < PAGE:
+                return
 
     def last_done(self, conversation: str) -> TurnRecord | None:
         """The newest turn of a conversation that ended well."""
