@@ -70,9 +70,20 @@ if [ -d "$folder" ]; then
         'Mount it writable, and start as its owner (docker run --user), who must own the state directory too.'
 fi
 
-# Self-test. The safety gate takes its place here: it will go on with the last good engine, and tell the owner.
-if ! said=$(python -c 'import vaultloop.app' 2>&1); then
-    refuse "$SOFTWARE" 'this engine does not load:' "$said" 'Build the image again, or go back to the one before.'
+# The safety gate, first half: this engine loads, or the one before it runs in its place, and tells its owner.
+# The second half is the engine's own, on laptops too: a vault that does not load, or that makes the engine crash
+# again and again, gives way to its last good revision.
+loads='import vaultloop.daemon'
+previous=${ENGINE_PREVIOUS:-/opt/vaultloop-previous}
+if ! said=$(python -c "$loads" 2>&1); then
+    "$previous/bin/python" -c "$loads" 2>/dev/null || refuse "$SOFTWARE" \
+        'this engine does not load:' "$said" 'Build the image again, or go back to the one before.'
+    reason=$(printf '%s' "$said" | tail -n 1)
+    ENGINE_STANDS_IN="The newest engine does not load ($reason), so the one before it runs. Build the image again."
+    export ENGINE_STANDS_IN
+    printf 'entrypoint: %s\n' "$ENGINE_STANDS_IN" >&2
+    # By its own interpreter: the programs beside it name the other one's.
+    exec "$previous/bin/python" -m vaultloop up "$@"
 fi
 
 exec vaultloop up "$@"

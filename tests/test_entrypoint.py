@@ -1,7 +1,6 @@
 """`entrypoint.sh`: what the container says before the engine runs, and that it then is the engine."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,8 @@ import pytest
 
 from support.installation import Engine, environment
 from support.running import Place
+from vaultloop.state.database import Database
+from vaultloop.state.outbox import Outbox
 
 SCRIPT = Path(__file__).parents[1] / "entrypoint.sh"
 NOBODY = 65534
@@ -135,6 +136,33 @@ def test_an_engine_that_does_not_load_is_said_before_it_is_started(tmp_path: Pat
     )
 
 
+@pytest.mark.acceptance
+def test_an_engine_that_does_not_load_gives_way_to_the_one_before_and_its_owner_is_told(
+    tmp_path: Path,
+) -> None:
+    """The one before is this one, in a virtual environment of its own as the image would hold it."""
+    package = tmp_path / "broken" / "vaultloop"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('libgit2.so.1.9: no such file')")
+    previous = tmp_path / "previous"
+    (previous / "bin").mkdir(parents=True)
+    python = previous / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    place = Place.with_remote(tmp_path)
+    more = {"PYTHONPATH": str(tmp_path / "broken"), "ENGINE_PREVIOUS": str(previous)}
+    with running(place, VAULTLOOP_REMOTE=str(place.remote), **more) as engine:
+        engine.line("entrypoint: The newest engine does not load .*libgit2.so.1.9.*the one before it runs")
+        engine.line(r"ready at")
+        (said,) = place.installation.json("status")["attention"]
+        assert "libgit2.so.1.9: no such file" in said
+        assert "the one before it runs" in said
+    with Database(place.settings.state / "engine.db", read_only=True) as database:
+        told = Outbox(database).next("console", "owner")
+        assert told is not None
+        assert told.text == said
+
+
 @pytest.mark.parametrize("wrong", [{"VAULTLOOP_POLL": "soon"}, {"VAULTLOOP_FOLDER": "/nowhere"}])
 def test_a_wrong_setting_is_refused_by_the_engine_in_its_own_words(
     tmp_path: Path, wrong: dict[str, str]
@@ -182,11 +210,11 @@ def test_flags_and_a_settings_file_name_the_vault_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.acceptance
-def test_a_second_start_on_one_state_directory_says_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_start_on_one_state_directory_says_who_holds_it_and_takes_over(tmp_path: Path) -> None:
     place = Place.with_remote(tmp_path)
-    where = {"VAULTLOOP_REMOTE": str(place.remote), "VAULTLOOP_STATE": str(place.settings.state)}
     with running(place, VAULTLOOP_REMOTE=str(place.remote)) as engine:
         engine.line(r"ready at")
-        done = start(tmp_path, **where)
-        assert done.returncode == 75
-        assert re.search(r"Another vaultloop acts on \S+state\. Stop it first", done.stderr)
+        with running(place, VAULTLOOP_REMOTE=str(place.remote)) as second:
+            second.line(rf"acts on {place.settings.state}; this one takes over when it ends")
+            engine.stop()
+            second.line(r"ready at")

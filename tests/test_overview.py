@@ -8,10 +8,7 @@ import pytest
 
 from support.folders import declared
 from support.notes import OWNER, cron, note
-from support.run import asynchronous
-from support.running import BASE, Place
 from vaultloop import overview
-from vaultloop.cli.engine import records
 from vaultloop.model.conversation import Outcome, Trigger, Turn
 from vaultloop.model.policy import Audience
 from vaultloop.model.resource import Ref
@@ -62,6 +59,7 @@ def test_before_anything_happened_the_overview_is_whole_all_the_same(database: D
         "revision": None,
         "applied": None,
         "push": {"state": "local", "since": "1970-01-01T00:00:00+00:00", "message": ""},
+        "lease": {},
         "sandbox": {},
         "attention": [],
         "resources": [],
@@ -258,26 +256,3 @@ def test_sessions_are_listed_newest_first_and_shown_with_what_was_asked_and_said
     more = {"refused": ["CLAUDE.md: only a human may"], "proposals": ["1 (open)"]}
     assert shown == {**oldest, **more, "prompt": "Gather.", "reply": ""}
     assert overview.session(database, "session-c") is None
-
-
-@pytest.mark.parametrize("own_git", [True, False], ids=["with-git", "without-git"])
-@asynchronous
-async def test_the_log_names_the_session_behind_each_commit_of_the_agent(
-    tmp_path: Path, own_git: bool
-) -> None:
-    place = Place.with_folder(tmp_path, BASE, own_git=own_git)
-    clock = place.clock_of_tomorrow()
-    async with place.engine(clock) as running:
-        assert "Inbox" in await running.say("note: buy milk")
-        await running.looks()
-        with records(place.settings) as database:
-            newest, *older = overview.history(place.settings, database, limit=10)
-        (session,) = running.sessions()
-    assert (newest["session"], newest["commit"]) == (session["session"], session["commit"])
-    assert (newest["scope"], newest["trigger"], newest["outcome"]) == ("owner", "message console", "done")
-    assert [entry["session"] for entry in older] == [None]
-
-
-def test_before_the_first_revision_the_log_is_empty(database: Database, tmp_path: Path) -> None:
-    place = Place.with_folder(tmp_path, BASE, own_git=True)
-    assert overview.history(place.settings, database, limit=10) == []

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import Any
 
 from vaultloop.admission import SelfEdit
 from vaultloop.aio import rpc
-from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import Clock
-from vaultloop.aio.service import keep_serving
+from vaultloop.aio.flurry import Flurry
 from vaultloop.aio.supervise import every, persist, running
+from vaultloop.commit_status import CommitStatus
 from vaultloop.components import KINDS
 from vaultloop.components.bridge.component import BridgeComponent
 from vaultloop.components.bridge.console import ConsoleChannel
@@ -27,13 +27,17 @@ from vaultloop.components.defaults.component import DefaultsComponent
 from vaultloop.components.rule.component import RuleComponent
 from vaultloop.components.scope.component import ScopeComponent
 from vaultloop.control import Control
+from vaultloop.figures import Figures
 from vaultloop.gateway.client import Gateway
 from vaultloop.gateway.keys import Keys
 from vaultloop.gateway.secrets import Secrets
+from vaultloop.ground import Ground, grounded
 from vaultloop.model.component import Component, Origin
 from vaultloop.model.conversation import AgentDefaults
+from vaultloop.model.handover import Handover
 from vaultloop.overview import crons_text, status_text
 from vaultloop.reconcile.loop import Reconciler, Report
+from vaultloop.reconcile.probation import Probation
 from vaultloop.runners.claude.flags import Credential
 from vaultloop.runners.claude.runner import ClaudeRunner
 from vaultloop.runners.command import CommandRunner
@@ -44,24 +48,21 @@ from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.sessions.mount_check import MountCheck
 from vaultloop.sessions.services import Services
 from vaultloop.settings import Settings
-from vaultloop.state.database import Database
-from vaultloop.state.directory import StateDirectory, alone_on
+from vaultloop.state.directory import StateDirectory
 from vaultloop.state.inbox import Inbox
 from vaultloop.state.purse import LedgerPurse
 from vaultloop.state.slots import SlotStore
+from vaultloop.state.starts import Starts, stands_in
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import Turns
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.loader import Loader
 from vaultloop.vault.lookout import Lookout
-from vaultloop.vault.poller import Poller
-from vaultloop.vault.pusher import Pusher
 from vaultloop.vault.repository import Identity
 from vaultloop.vault.signing import Signer
+from vaultloop.vault.steering import Steering
 from vaultloop.vault.sync import Sync
 from vaultloop.vault.watcher import Watcher
-from vaultloop.web import child as web
-from vaultloop.whereabouts import sync_of
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class Engine:
         effort: what the work on the vault has cost so far.
         look_again: wakes the state flow, the remote included.
         ready: set once the newest revision, or the last good one, has been applied.
+        handlers: what its socket answers.
+        handover: what the engine that acts next has to know; None while it has not begun itself.
     """
 
     reconciler: Reconciler
@@ -87,25 +90,39 @@ class Engine:
     effort: Effort
     look_again: Callable[[], None]
     ready: asyncio.Event
+    handlers: Mapping[str, rpc.Handler]
+    handover: Callable[[], Handover | None]
 
 
 @asynccontextmanager
 async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
-    """An engine that runs for as long as the block lasts.
+    """An engine that runs for as long as the block lasts, and that asks no lease whether it may.
 
     Raises:
         Busy: another one acts on the state directory.
         VaultloopError: the vault cannot be opened; with the cure.
     """
+    with StateDirectory(settings.state).locked():
+        async with grounded(settings, clock, leased=False) as ground, engine_on(ground) as engine:
+            yield engine
+
+
+@asynccontextmanager
+async def engine_on(ground: Ground) -> AsyncIterator[Engine]:
+    """An engine that runs for as long as the block lasts; the lease is the caller's affair."""
+    clock = ground.clock
     async with (
-        _ground(settings, clock) as ground,
         _fence(ground) as fence,
         _conversations(ground, fence) as talk,
         _declared(ground, talk) as declared,
         _watching(ground) as watcher,
+        _lookout(ground, talk, watcher) as lookout,
     ):
-        lookout, ready = Lookout(ground.sync, watcher), asyncio.Event()
-        reconciler = _reconciler(ground, talk, declared, lookout, ready)
+        ready, probation = asyncio.Event(), Probation(lookout, ground.book, clock)
+        status = CommitStatus.of(ground.settings, ground.database, ground.sync, clock)
+        reconciler = _reconciler(
+            ground, talk, declared, lookout, ready=ready, probation=probation, status=status
+        )
         control = Control(
             reconciler=reconciler,
             dispatcher=talk.dispatcher,
@@ -117,13 +134,30 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
             ready=ready,
             poll=ground.poller.asked,
             unsettled=ground.sync.settling.unsettled,
+            ring=(webhooks := Flurry(ground.poller.ring, clock)).call,
+            figures=Figures(ground.database, ground.sync, lambda: ground.tenure.acting),
+            resume=ground.sync.resume,
+            steering=_steering(ground),
         )
 
         def look_again() -> None:
             ground.poller.ring()
             ground.bell.ring()
 
-        tasks = _flows(ground, reconciler, declared) | _processes(settings, clock)
+        def look_at_all() -> None:
+            for again in (talk.dispatcher, declared.crons):
+                again.look_again()
+            ground.pusher.ring()
+
+        def handover() -> Handover | None:
+            # Before it has begun, what it was told still holds.
+            told = not ready.is_set() and ground.tenure.starts_from is not None
+            return None if told else declared.crons.handover()
+
+        ground.tenure.on_acting = look_at_all
+        tasks = _flows(ground, reconciler, declared)
+        tasks |= {"webhooks": webhooks.run(), **status.tasks(clock)}
+        tasks["last good"] = persist("follow what stays healthy", probation.run, clock)
         if watcher is not None:
             tasks["walk through the folder"] = every(WALK_PERIOD, clock, _walk(ground, lookout))
         async with rpc.serving(ground.state.socket, control.handlers), running(tasks):
@@ -136,51 +170,12 @@ async def assembled(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
                 ground.effort,
                 look_again,
                 ready,
+                control.handlers,
+                handover,
             )
 
 
 # The parts, from the ground up. Each block below is entered in this order and left in the reverse one.
-
-
-@dataclass(frozen=True, slots=True)
-class _Ground:
-    """What both flows stand on: state directory, records, vault, and the bell of the state flow."""
-
-    settings: Settings
-    clock: Clock
-    state: StateDirectory
-    database: Database
-    book: StatusBook
-    sync: Sync
-    effort: Effort
-    bell: Bell
-    poller: Poller
-    pusher: Pusher
-
-
-@asynccontextmanager
-async def _ground(settings: Settings, clock: Clock) -> AsyncIterator[_Ground]:
-    state = StateDirectory(settings.state)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(state.locked())
-        if settings.folder is not None:
-            stack.enter_context(alone_on(settings.folder))
-        database = stack.enter_context(Database(state.database))
-        bell, effort = Bell(), Effort()
-        sync = await stack.enter_async_context(sync_of(settings, clock, effort))
-        sync.on_change = bell.ring
-        yield _Ground(
-            settings=settings,
-            clock=clock,
-            state=state,
-            database=database,
-            book=StatusBook(database),
-            sync=sync,
-            effort=effort,
-            bell=bell,
-            poller=Poller(sync, settings.poll, clock, on_poll=bell.ring),
-            pusher=Pusher(sync, clock, on_push=bell.ring),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +199,7 @@ class _Fence:
 
 
 @asynccontextmanager
-async def _fence(ground: _Ground) -> AsyncIterator[_Fence]:
+async def _fence(ground: Ground) -> AsyncIterator[_Fence]:
     settings = ground.settings
     found = await asyncio.to_thread(probe)
     ground.book.record_sandbox(found.outcomes(settings.degraded))
@@ -222,7 +217,7 @@ async def _fence(ground: _Ground) -> AsyncIterator[_Fence]:
 
 
 @asynccontextmanager
-async def _conversations(ground: _Ground, fence: _Fence) -> AsyncIterator[_Conversations]:
+async def _conversations(ground: Ground, fence: _Fence) -> AsyncIterator[_Conversations]:
     settings, clock, database = ground.settings, ground.clock, ground.database
     launcher, origins = fence.launcher, dict[str, Origin]()
     scopes = ScopeComponent(settings.owners, launcher.confinement)
@@ -251,6 +246,7 @@ async def _conversations(ground: _Ground, fence: _Fence) -> AsyncIterator[_Conve
         clock=clock,
         on_published=on_published,
         on_owed=lambda: None,
+        acting=lambda: ground.tenure.acting,
     )
     async with Dispatcher(
         services,
@@ -272,7 +268,7 @@ class _Declared:
 
 
 @asynccontextmanager
-async def _declared(ground: _Ground, talk: _Conversations) -> AsyncIterator[_Declared]:
+async def _declared(ground: Ground, talk: _Conversations) -> AsyncIterator[_Declared]:
     readiness = Readiness(talk.dispatcher, talk.runner, os.environ, ground.clock, ground.book.record_agent)
     crons = CronComponent(
         slots=SlotStore(ground.database, ground.clock),
@@ -280,6 +276,8 @@ async def _declared(ground: _Ground, talk: _Conversations) -> AsyncIterator[_Dec
         clock=ground.clock,
         guard=talk.scopes,
         on_owed=talk.dispatcher.offer_replies,
+        acting=lambda: ground.tenure.acting,
+        starts_from=lambda: ground.tenure.starts_from,
     )
     settings = ground.settings
     private = (settings.state, *_private(settings))
@@ -305,7 +303,7 @@ async def _declared(ground: _Ground, talk: _Conversations) -> AsyncIterator[_Dec
 
 
 @asynccontextmanager
-async def _watching(ground: _Ground) -> AsyncIterator[Watcher | None]:
+async def _watching(ground: Ground) -> AsyncIterator[Watcher | None]:
     """The watcher of the folder, where there is one."""
     if ground.settings.folder is None:
         yield None
@@ -315,13 +313,42 @@ async def _watching(ground: _Ground) -> AsyncIterator[Watcher | None]:
         yield watcher
 
 
+@asynccontextmanager
+async def _lookout(ground: Ground, talk: _Conversations, watcher: Watcher | None) -> AsyncIterator[Lookout]:
+    """What chooses the revision that runs; it knows with which ones the engine crashed before."""
+    starts = Starts(ground.settings.state, ground.clock)
+    with starts.counted():
+        lookout = Lookout(ground.sync, watcher, ground.clock, poison=starts.poison, stands_in=stands_in())
+        lookout.on_choice, lookout.on_notice = starts.note, talk.dispatcher.tell_owner
+        yield lookout
+
+
+def _steering(ground: Ground) -> Steering:
+    def on_change() -> None:
+        ground.pusher.ring()
+        ground.bell.ring()
+
+    author = Identity(ground.settings.git_name, ground.settings.git_email)
+    return Steering(ground.sync, ground.clock, author, on_change)
+
+
 def _reconciler(
-    ground: _Ground, talk: _Conversations, declared: _Declared, lookout: Lookout, ready: asyncio.Event
+    ground: Ground,
+    talk: _Conversations,
+    declared: _Declared,
+    lookout: Lookout,
+    *,
+    ready: asyncio.Event,
+    probation: Probation,
+    status: CommitStatus,
 ) -> Reconciler:
     def on_report(report: Report) -> None:
+        probation.observe(report.revision)
+        status.heard(report)
         # Only now can the guard tell who may speak.
         if report.revision is not None and not ready.is_set():
             talk.dispatcher.begin()
+            declared.crons.begin()
             ready.set()
         if report.plan is not None and report.plan.changes:
             talk.dispatcher.reconsider()
@@ -343,7 +370,7 @@ def _reconciler(
 
 
 def _flows(
-    ground: _Ground, reconciler: Reconciler, declared: _Declared
+    ground: Ground, reconciler: Reconciler, declared: _Declared
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """The tasks of the state flow; those of conversations are the dispatcher's."""
     clock, poller = ground.clock, ground.poller
@@ -366,7 +393,7 @@ def _private(settings: Settings) -> tuple[Path, ...]:
     return (*(folder for folder in folders if folder), *settings.private)
 
 
-def _walk(ground: _Ground, lookout: Lookout) -> Callable[[], None]:
+def _walk(ground: Ground, lookout: Lookout) -> Callable[[], None]:
     def walk_again() -> None:
         lookout.walk_is_due()
         ground.bell.ring()
@@ -388,13 +415,3 @@ def _runners(
         return CommandRunner(launcher, defaults.command)
 
     return chosen
-
-
-def _processes(settings: Settings, clock: Clock) -> dict[str, Coroutine[Any, Any, None]]:
-    """The child processes beside the engine, kept running."""
-    if settings.web is None:
-        return {}
-    command, environment = web.command(settings.state, settings.web), web.environment()
-    return {
-        "web": keep_serving("web", command, cwd=settings.state, environment=environment, clock=clock),
-    }

@@ -17,6 +17,7 @@ from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import Turns
+from vaultloop.vault.steering import Steering
 
 # How long a terminal may take to show a reply before it counts as gone (seconds): one that was stopped with
 # ctrl-Z must not keep replies from the others.
@@ -48,11 +49,22 @@ class Control:
         ready: asyncio.Event,
         poll: Callable[[], Awaitable[None]],
         unsettled: Callable[[], Collection[str]],
+        ring: Callable[[], None],
+        figures: Callable[[], Awaitable[JsonObject]],
+        resume: Callable[[str | None], Awaitable[str]],
+        steering: Steering,
     ) -> None:
         """`poll` asks the remote, for the next look at the vault; `ready` is set once one was applied.
 
-        `unsettled` are the declarations that were saved in the folder and do not count yet.
+        `unsettled` are the declarations that were saved in the folder and do not count yet. `ring` says that
+        there may be news at the remote, and waits for nothing. `figures` are what is counted, for `/metrics`.
+        `resume` looks again at what sync stands still for, and accepts a rewritten history if one is named.
+        `steering` is what the owner says of the revision that runs.
         """
+        self._steering = steering
+        self._resume_sync = resume
+        self._ring_bell = ring
+        self._figures = figures
         self._unsettled = unsettled
         self._book = book
         self._ready = ready
@@ -68,12 +80,19 @@ class Control:
     def handlers(self) -> Mapping[str, Handler]:
         methods: dict[str, Handler] = {
             "health": self._health,
+            "metrics": self._metrics,
+            "ring": self._ring,
             "plan": self._plan,
             "confirm": self._confirm,
             "run": self._run,
             "restore": self._restore,
             "approve": self._approve,
             "deny": self._deny,
+            "undo": self._undo,
+            "resume": self._resume,
+            "rollback": self._roll_back,
+            "pin": self._pin,
+            "unpin": self._unpin,
             "listen": self._listen,
             "say": self._say,
         }
@@ -90,11 +109,20 @@ class Control:
             "conditions": dict(sorted(conditions.items())),
         }
 
+    async def _metrics(self, _: Peer, __: JsonObject) -> Any:
+        """Figures that name no note, chat or person."""
+        return {"ready": self._ready.is_set(), **await self._figures()}
+
+    async def _ring(self, _: Peer, __: JsonObject) -> Any:
+        """There may be news at the remote; answered before anybody looks."""
+        self._ring_bell()
+        return {"ok": True}
+
     async def _plan(self, _: Peer, __: JsonObject) -> Any:
         # What was pushed a moment ago is in the plan; applied it is when the engine looks by itself.
         await self._poll()
         found = (await self._reconciler.preview()).as_json()
-        return {**found, "unsettled": list(self._unsettled())}
+        return {**found, "unsettled": list(self._unsettled()), "attention": list(self._book.attention)}
 
     async def _confirm(self, _: Peer, params: JsonObject) -> Any:
         return {"revision": await self._reconciler.confirm(_text(params, "revision"))}
@@ -115,6 +143,26 @@ class Control:
 
     async def _deny(self, _: Peer, params: JsonObject) -> Any:
         return {"message": await self._dispatcher.approvals.deny(_number(params, "proposal"), BY_CLI)}
+
+    async def _undo(self, _: Peer, params: JsonObject) -> Any:
+        return {"message": await self._dispatcher.undoing.undo(_text(params, "session"), BY_CLI)}
+
+    async def _resume(self, _: Peer, params: JsonObject) -> Any:
+        accept = params.get("accept")
+        return {"message": await self._resume_sync(None if accept is None else _text(params, "accept"))}
+
+    async def _roll_back(self, _: Peer, params: JsonObject) -> Any:
+        shown_as, only = _text(params, "shown_as"), params.get("paths", [])
+        if not isinstance(only, list) or not all(isinstance(path, str) for path in only):
+            raise RpcError(INVALID_PARAMS, "paths is not a list of texts")
+        name = str(params.get("revision") or "")
+        return {"message": await self._steering.roll_back(name, BY_CLI, shown_as=shown_as, only=only)}
+
+    async def _pin(self, _: Peer, params: JsonObject) -> Any:
+        return {"message": await self._steering.pin(_text(params, "revision"), BY_CLI)}
+
+    async def _unpin(self, _: Peer, __: JsonObject) -> Any:
+        return {"message": await self._steering.unpin(BY_CLI)}
 
     async def _listen(self, peer: Peer, params: JsonObject) -> Any:
         """Show the replies of one chat at this terminal until it goes away."""

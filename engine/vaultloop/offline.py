@@ -3,6 +3,8 @@
 Each function takes the directory's lock for as long as it works, so that nothing here meets an engine.
 """
 
+from collections.abc import Awaitable, Callable
+
 from vaultloop.aio.clock import SystemClock
 from vaultloop.components import KINDS
 from vaultloop.control import BY_CLI
@@ -11,6 +13,7 @@ from vaultloop.model.errors import VaultloopError
 from vaultloop.model.resource import Known
 from vaultloop.reconcile import planner
 from vaultloop.sessions.approvals import Approvals
+from vaultloop.sessions.undoing import Undoing
 from vaultloop.settings import Settings
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory
@@ -19,7 +22,10 @@ from vaultloop.state.status_book import StatusBook
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
 from vaultloop.vault.loader import KnownNote, Loader
+from vaultloop.vault.lookout import Lookout
 from vaultloop.vault.note_paths import notes_in
+from vaultloop.vault.repository import Identity
+from vaultloop.vault.steering import Steering
 from vaultloop.vault.sync import Sync
 from vaultloop.whereabouts import sync_of
 
@@ -64,11 +70,63 @@ async def rule(settings: Settings, number: int, commit: str | None) -> str:
             return said
 
 
+async def resume(settings: Settings, accept: str | None) -> str:
+    """Look again at what keeps sync standing still, where no engine runs; says how it stands then.
+
+    Args:
+        accept: follow the remote's rewritten history, at the commit that this names.
+
+    Raises:
+        Busy: another process acts on the state directory.
+        VaultloopError: as for `Sync.resume`.
+    """
+    with StateDirectory(settings.state).locked():
+        async with sync_of(settings, SystemClock(), Effort()) as sync:
+            said = await sync.resume(accept)
+            await sync.push()
+            return said
+
+
+async def undo(settings: Settings, name: str) -> str:
+    """The owner takes back what a session published, where no engine runs; says what came of it.
+
+    Raises:
+        Busy: another process acts on the state directory.
+        Stalled: it cannot be taken back; nothing was changed.
+    """
+    state = StateDirectory(settings.state)
+    with state.locked(), Database(state.database) as database:
+        async with sync_of(settings, SystemClock(), Effort()) as sync:
+            author = Identity(settings.git_name, settings.git_email)
+            undoing = Undoing(database, sync, SystemClock(), lambda: None, author=author)
+            try:
+                return await undoing.undo(name, BY_CLI)
+            finally:
+                # Also what was undone before a crash, and is not at the remote yet.
+                await sync.push()
+
+
+async def steer(settings: Settings, wish: Callable[[Steering], Awaitable[str]]) -> str:
+    """The owner says which revision shall run, where no engine does; says what came of it.
+
+    Raises:
+        Busy: another process acts on the state directory.
+        VaultloopError: as for the methods of `Steering`.
+    """
+    with StateDirectory(settings.state).locked():
+        async with sync_of(settings, SystemClock(), Effort()) as sync:
+            author = Identity(settings.git_name, settings.git_email)
+            said = await wish(Steering(sync, SystemClock(), author, lambda: None))
+            await sync.push()
+            return said
+
+
 async def _newest(settings: Settings, sync: Sync) -> Files:
     """What the folder holds now, or the newest commit: a plan commits nothing that is still being written."""
     if settings.folder is not None:
         return await sync.lying()
-    head = await sync.look()
+    await sync.look()
+    head = await Lookout(sync, None).chosen()
     if head is None:
         why = sync.remote_trouble or "It has no commit yet."
         raise VaultloopError(f"The vault cannot be read: {why}")

@@ -23,7 +23,6 @@ from vaultloop.state.slots import PastSlot, SlotStore
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import TurnRecord, Turns
 from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import Signer, author_class
 
 # How many past slots `crons` shows of each job.
 PAST_SLOTS = 5
@@ -36,6 +35,7 @@ def overview(database: Database) -> dict[str, Any]:
         "revision": book.revision,
         "applied": book.applied_revision,
         "push": book.push.as_json(),
+        "lease": dict(book.tenancy),
         "sandbox": dict(book.sandbox),
         "attention": list(book.attention),
         "resources": [status.as_json() for status in book.statuses() if status.ref not in gone],
@@ -238,41 +238,6 @@ def _proposal(found: Proposal) -> dict[str, Any]:
         "settled_by": found.settled_by,
         "result": found.result,
     }
-
-
-def history(settings: Settings, database: Database, *, limit: int) -> list[dict[str, Any]]:
-    """`vaultloop log`: the newest commits.
-
-    Who made each is read from its signature, and a session is named where our records say so: trailers could
-    be pushed by anybody.
-    """
-    revision = StatusBook(database).revision
-    if revision is None:
-        return []
-    repository, signer = _repository(settings), Signer.load(settings.state)
-    records = Turns(database).recent(limit * 10)
-    by_session = {record.id: record for record in records}
-    proposed = {made.commit: made.draft.session for made in Proposals(database).newest(limit * 10)}
-    by_commit = {commit: by_session.get(session) for commit, session in proposed.items()}
-    by_commit |= {record.commit: record for record in records if record.commit}
-    found = []
-    for commit in repository.log(revision, limit):
-        record = by_commit.get(commit.id)
-        found.append(
-            {
-                "commit": commit.id,
-                "at": commit.at.isoformat(timespec="seconds"),
-                "author": commit.author.name,
-                "class": author_class(repository, commit.id, signer) or "merge",
-                "subject": commit.subject,
-                "session": record.id if record else None,
-                "scope": record.turn.scope if record else None,
-                "trigger": str(record.turn.trigger) if record else None,
-                "outcome": str(record.outcome) if record and record.outcome else None,
-                "cost_usd": record.cost_usd if record else 0.0,
-            }
-        )
-    return found
 
 
 def _repository(settings: Settings) -> Repository:

@@ -1,11 +1,20 @@
 """Where the vault is, according to the operator's settings."""
 
+from functools import partial
+from pathlib import Path
+
 from vaultloop.aio.clock import Clock
-from vaultloop.settings import Settings
+from vaultloop.settings import Settings, Signed
+from vaultloop.vault.allowed_signers import AllowedSigners
+from vaultloop.vault.authors import Authors
 from vaultloop.vault.effort import Effort
+from vaultloop.vault.merge.tree import AuditError, Merger
 from vaultloop.vault.remote import Credentials
-from vaultloop.vault.repository import Identity
+from vaultloop.vault.repository import Identity, Repository
+from vaultloop.vault.signing import Signer
 from vaultloop.vault.sync import Sync
+from vaultloop.vault.trust import Coverage, Trust
+from vaultloop.vault.vetting import Vetting
 
 
 def sync_of(settings: Settings, clock: Clock, effort: Effort) -> Sync:
@@ -27,4 +36,31 @@ def sync_of(settings: Settings, clock: Clock, effort: Effort) -> Sync:
         settle=settings.settle,
         quiet=settings.quiet,
         effort=effort,
+        trust=trust_of(settings, clock),
+        largest_file=settings.largest_file,
     )
+
+
+def trust_of(settings: Settings, clock: Clock) -> Trust:
+    """Whose commits count.
+
+    Raises:
+        Stalled: the engine's own key, which counts too, cannot be made.
+    """
+    if settings.trust is Signed.OFF or settings.allowed_signers is None:
+        return Trust()
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    vetting = Vetting(
+        Coverage(settings.trust),
+        AllowedSigners(settings.allowed_signers),
+        Signer.make(settings.state),
+        partial(_rejoined, settings.state),
+    )
+    return Trust(vetting, folder=settings.trust_folder, clock=clock)
+
+
+def _rejoined(state: Path, repository: Repository, one: str, other: str) -> str | None:
+    try:
+        return Merger(repository, Authors(repository, state).class_of).joined(one, other).tree
+    except AuditError:
+        return None

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.installation import Engine
+from support.readiness import assert_ready_in_time
 from support.vault_clone import git
 from support.workplace import DAY, ENDLESS, NOON, SLOT_TEXT, Workplace
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
@@ -24,11 +24,6 @@ from vaultloop.state.database import Database
 from vaultloop.state.outbox import Outbox
 from vaultloop.state.slots import PastSlot, SlotStore
 from vaultloop.state.turns import TurnRecord, Turns
-
-# How soon after its start an engine must be ready again (seconds); on a machine that is busy with other
-# things, after so many times what loading two libraries takes: these are the same 2 seconds on an idle one.
-READY_WITHIN = 2.0
-READY_WITHIN_LOADINGS = 12
 
 MESSAGE_TEXT = "Call Ada"
 LAST_TEXT = "the last line"
@@ -253,19 +248,8 @@ def ready_again(place: Workplace) -> Iterator[Engine]:
     began = time.monotonic()
     with place.engine("12:00:05") as engine:
         engine.line("ready at")
-        took = time.monotonic() - began
-        if took > READY_WITHIN:
-            loading = loading_time()
-            ratio = f"{took / loading:.0f} times `import pygit2, pydantic` ({loading:.2f} s)"
-            assert took <= READY_WITHIN_LOADINGS * loading, f"ready after {took:.1f} s, {ratio}"
+        assert_ready_in_time(time.monotonic() - began)
         yield engine
-
-
-def loading_time() -> float:
-    """What this machine needs just now for no more than loading the two largest libraries (seconds)."""
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import pygit2, pydantic"], check=True)
-    return time.monotonic() - began
 
 
 async def told_until_the_end(place: Workplace) -> list[str]:

@@ -17,7 +17,8 @@ import aiohttp
 
 from attack.hostile.gateway import HERE, INSIDE, LISTED, MAPPED, UNLISTED
 from vaultloop.aio.clock import SystemClock
-from vaultloop.gateway import process, upstreams
+from vaultloop.aio.privacy import close_to_others
+from vaultloop.gateway import upstreams
 from vaultloop.gateway.egress import Egress, Streams
 from vaultloop.gateway.keys import LONGEST_LINE, Keys
 from vaultloop.gateway.resolver import Address
@@ -68,7 +69,7 @@ async def _end_of_input() -> None:
 def main() -> None:
     """Be the gateway until standard input ends."""
     state, port, _ = sys.argv[1:]
-    process.close_to_others()
+    close_to_others()
     keys = Keys.from_line(sys.stdin.buffer.readline(LONGEST_LINE))
     asyncio.run(_run(Path(state), keys, int(port)))
 

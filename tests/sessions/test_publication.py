@@ -12,7 +12,6 @@ from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.conversation import Outcome
 from vaultloop.model.errors import Stalled
 from vaultloop.sessions.publication import NAMED, Published
-from vaultloop.state.turns import TurnRecord
 from vaultloop.vault.view import Refusal
 
 KEY = "console/owner/1"
@@ -168,31 +167,51 @@ async def test_a_session_cannot_empty_the_vault(tmp_path: Path) -> None:
     assert desk.at_remote("Summary.md") == "empty"
 
 
-async def conflicting(desk: Desk, engine: OpenDesk, runner: ScriptedRunner, *, ok: bool) -> TurnRecord:
-    """A session and a human change one note; the session answers or fails."""
-    run = await answered_after(engine, runner)
-    human = VaultClone(desk.folder / "human")
-    human.write("Inbox.md", "by a human")
-    human.commit("Inbox")
-    human.git("push", "-q", "origin", "HEAD:main")
-    await engine.sync.look()
-    run.write("Inbox.md", "by the agent")
-    run.ends("Written.", ok=ok)
-    return await engine.answered(KEY)
+@asynchronous
+async def test_a_restore_joins_what_others_wrote_meanwhile_and_says_so(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    runner = desk.scripted()
+    async with desk.open() as engine:
+        run = await answered_after(engine, runner)
+        human = VaultClone(desk.folder / "human")
+        human.write("Inbox.md", "by a human")
+        human.commit("Inbox")
+        human.git("push", "-q", "origin", "HEAD:main")
+        await engine.sync.look()
+        run.write("Inbox.md", "by the agent")
+        run.ends("Out of luck.", ok=False)
+        record = await engine.answered(KEY)
+        said = await engine.dispatcher.restore(record.id)
+        await engine.sync.push()
+    assert said.startswith("Others wrote in the same places meanwhile:\n- Inbox.md: ")
+    assert "Published as" in said
+    joined = desk.at_remote("Inbox.md")
+    assert joined.startswith("by a human\n")
+    assert "> by the agent" in joined
 
 
 @asynchronous
 async def test_a_restore_that_is_parked_says_so_and_keeps_the_work(tmp_path: Path) -> None:
     desk = Desk.at(tmp_path)
+    desk.watched = tmp_path / "watched"
+    desk.watched.mkdir()
     runner = desk.scripted()
     async with desk.open() as engine:
-        record = await conflicting(desk, engine, runner, ok=False)
+        run = await answered_after(engine, runner)
+        # What is no regular file is not ours to commit, nor to replace.
+        note = desk.watched / "Inbox.md"
+        note.unlink()
+        note.symlink_to("elsewhere.md")
+        run.write("Inbox.md", "by the agent")
+        run.ends("Written.", ok=False)
+        record = await engine.answered(KEY)
         for _ in range(2):
             with pytest.raises(Stalled, match=r"Nothing of this is in the vault(.|\n)*git .*show(.|\n)*kept"):
                 await engine.dispatcher.restore(record.id)
         again = engine.turns.get(record.id)
         assert again is not None
         assert f"sessions restore {record.id}" in again.detail
+    assert note.is_symlink()
     assert (desk.state / "kept" / record.id).exists()
 
 

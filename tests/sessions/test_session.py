@@ -270,7 +270,7 @@ async def test_rights_that_were_taken_away_during_a_session_hold_when_it_publish
 
 
 @asynchronous
-async def test_what_a_human_changed_meanwhile_is_joined_and_the_same_note_is_parked(tmp_path: Path) -> None:
+async def test_what_a_human_changed_meanwhile_is_joined_in_the_same_note_too(tmp_path: Path) -> None:
     desk = Desk.at(tmp_path)
     runner = desk.scripted()
     async with desk.open() as engine:
@@ -297,12 +297,12 @@ async def test_what_a_human_changed_meanwhile_is_joined_and_the_same_note_is_par
         record = await engine.answered("console/owner/2")
         await engine.pushed()
     assert desk.at_remote("Garden.md") == "by a human"
-    assert desk.at_remote("Inbox.md") == "by a human"
+    folded = ("> [!conflict]- agent, ", "> again by the agent")
+    assert desk.at_remote("Inbox.md").startswith("by a human\n")
+    assert all(line in desk.at_remote("Inbox.md") for line in folded)
     assert record.commit is not None
     text = desk.chats.shown[-1].text
-    assert text.startswith("Nothing of this is in the vault.\n\nSomebody else changed")
-    show = f"git --git-dir=vault.git show {record.commit[:12]}"
-    assert f"- Inbox.md\nWhat the session made of them: {show}" in text
+    assert text.startswith("Others wrote in the same places meanwhile:\n- Inbox.md: ")
     assert text.endswith("\n\nWritten.")
 
 

@@ -1,5 +1,7 @@
 """The state directory."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,24 @@ def test_a_path_that_cannot_be_a_directory_is_refused_with_a_cure(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(VaultloopError, match="VAULTLOOP_STATE"):
         StateDirectory(tmp_path / "file" / "state").make()
+
+
+def test_who_acts_on_it_is_told_to_those_who_wait(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    with directory.locked():
+        assert StateDirectory(tmp_path).holder == f"process {os.getpid()}"
+        assert directory.is_held_here
+    (tmp_path / "lock").write_text("7 elsewhere\n")
+    assert directory.holder == "process 7 on elsewhere"
+    assert not directory.is_held_here
+
+
+def test_an_engine_keeps_its_id_and_a_copy_of_it_is_another_place(tmp_path: Path) -> None:
+    directory, copy = StateDirectory(tmp_path / "state"), StateDirectory(tmp_path / "copy")
+    with directory.locked():
+        who = (directory.engine_id, directory.boot)
+        shutil.copytree(directory.path, copy.path)
+    with directory.locked():
+        assert (directory.engine_id, directory.boot) == who
+    assert copy.engine_id == who[0]
+    assert copy.boot != who[1]

@@ -1,13 +1,26 @@
 """Commits made straight in a repository, as a session's publishing makes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+
+import pygit2
 
 from vaultloop.vault.files import Entry
 from vaultloop.vault.repository import Identity, Repository, Seal
 
 AGENT = Identity("Vaultloop agent", "agent@localhost")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@contextmanager
+def unsynced() -> Iterator[None]:
+    """Nothing written within has to outlive a power cut: for histories of many objects."""
+    pygit2.settings.enable_fsync_gitdir(False)
+    try:
+        yield
+    finally:
+        pygit2.settings.enable_fsync_gitdir(True)
 
 
 def commit(

@@ -185,6 +185,7 @@ class Desk:
     purse: Purse | None = None
     doors: Doors | None = None
     mounts: dict[str, Path] = field(default_factory=dict)
+    watched: Path | None = None
 
     @property
     def state(self) -> Path:
@@ -219,7 +220,9 @@ class Desk:
         """Start an engine's sessions over what is there; leaving the block is stopping it."""
         async with AsyncExitStack() as stack:
             database = stack.enter_context(Database(self.state / "engine.db"))
-            sync = await stack.enter_async_context(Sync(self.state, self.clock, remote=str(self.remote)))
+            sync = await stack.enter_async_context(
+                Sync(self.state, self.clock, remote=str(self.remote), folder=self.watched)
+            )
             await sync.look()
             services = Services(
                 state=self.state,

@@ -60,6 +60,8 @@ class MemoryVault:
         self.paused: str | None = None
         self.notes: dict[str, str] = {}
         self.trouble: Exception | None = None
+        self.good: str | None = None
+        self.fallen_back: list[tuple[str, Exception]] = []
 
     def commit(self, changes: Mapping[str, str | None]) -> str:
         """Write notes (None deletes one); the new revision."""
@@ -82,6 +84,14 @@ class MemoryVault:
         if self.trouble is not None:
             raise self.trouble
         return self.head
+
+    async def chosen(self) -> str | None:
+        return self.head
+
+    async def fall_back(self, revision: str, error: Exception) -> str | None:
+        """What stayed healthy, if the test says that something did."""
+        self.fallen_back.append((revision, error))
+        return self.good if self.good != revision else None
 
     async def git(self, work: Callable[..., R], *args: Any) -> R:
         return work(*args)

@@ -91,7 +91,8 @@ def test_a_file_that_a_human_moved_into_agent_does_not_take_along_what_a_session
 ) -> None:
     made = commit(repository, repository.head, {"Home.md": "kind: cron"})
     human(repository, {"Home.md": None, "agent/crons/home.md": "home"})
-    assert branch.integrate(made).parked == ("Home.md",)
+    integrated = branch.integrate(made)
+    assert (integrated.parked, integrated.protected) == ((), ("agent/crons/home.md",))
     assert repository.head is not None
     assert text_at(repository, repository.head, "agent/crons/home.md") == "home"
 
@@ -118,5 +119,5 @@ def test_an_approval_is_a_commit_of_its_own_even_where_nothing_else_happened(
 def test_an_approval_that_conflicts_moves_nothing(repository: Repository, branch: Branch) -> None:
     made = commit(repository, repository.head, {"CLAUDE.md": "Be brief."})
     head = human(repository, {"CLAUDE.md": "Be long."})
-    assert branch.approve(made, "Approve\n").parked == ("CLAUDE.md",)
+    assert branch.approve(made, "Approve\n").contested == ("CLAUDE.md",)
     assert repository.head == head

@@ -1,6 +1,8 @@
 """Killed at any step between files, branch and index, the folder ends whole and nobody's text is lost."""
 
+import copy
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +59,14 @@ class Scene:
         self.before = repository.head
         self.answer = commit(repository, self.before, files)
 
+    def copied(self, place: Path) -> "Scene":
+        """The same at another place."""
+        shutil.copytree(self.path.parent, place, dirs_exist_ok=True, symlinks=True)
+        scene = copy.copy(self)
+        scene.state, scene.path = place / "state", place / "folder"
+        scene.human = VaultClone(scene.path)
+        return scene
+
     def repository(self) -> Repository:
         if self.own_git:
             return Repository.in_folder(self.path)
@@ -79,25 +89,114 @@ class Scene:
 AFTER = {"changed.md": "after", "new/made.md": "after", "untouched.md": "before"}
 
 
-@pytest.fixture(params=[True, False], ids=["own-git", "plain"])
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
-    return Scene(tmp_path, own_git=request.param)
+@pytest.fixture(scope="module", params=[True, False], ids=["own-git", "plain"])
+def met(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("met"), own_git=request.param)
 
 
-@pytest.mark.parametrize("point", ["files-written", "branch-moved"])
-def test_an_answer_is_whole_after_a_kill_at_any_step_and_is_not_taken_for_a_humans_edit(
-    scene: Scene, point: str
-) -> None:
+@pytest.fixture
+def scene(met: Scene, tmp_path: Path) -> Scene:
+    scene = met.copied(tmp_path)
+    if not scene.own_git:
+        # A folder without git meets its vault anew at another place.
+        scene.run("look")
+    return scene
+
+
+@pytest.fixture(scope="module")
+def met_own_git(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("met-own-git"), own_git=True)
+
+
+@pytest.fixture
+def own_git(met_own_git: Scene, tmp_path: Path) -> Scene:
+    return met_own_git.copied(tmp_path)
+
+
+STEPS = ("file-replaced", "files-written", "branch-moved")
+STEPS_WITH_AN_INDEX = (
+    *("index-locked", "intent-written", "file-deleted", "file-prepared", "file-replaced:2", "entry-staged"),
+    *("entry-staged:3", "index-prepared", "index-written", "intent-removed"),
+)
+
+
+def _killed_while_an_answer_is_written(scene: Scene, point: str) -> None:
     assert scene.run(scene.answer, killed_at=point) == -signal.SIGKILL
-    assert scene.run("look") == 0
-    assert scene.on_disk() == AFTER
-    assert scene.repository().head == scene.answer
     assert scene.run(scene.answer) == 0
+    assert scene.on_disk() == AFTER
     assert scene.repository().head == scene.answer
     if scene.own_git:
         assert scene.human.git("status", "--porcelain") == ""
         scene.human.save("untouched.md", "by hand")
         assert scene.human.git("show", "HEAD:changed.md") == "after"
+
+
+@pytest.mark.parametrize("point", STEPS)
+def test_an_answer_is_whole_after_a_kill_and_is_not_taken_for_a_humans_edit(scene: Scene, point: str) -> None:
+    _killed_while_an_answer_is_written(scene, point)
+
+
+@pytest.mark.parametrize("point", STEPS_WITH_AN_INDEX)
+def test_an_answer_and_its_entries_are_whole_after_a_kill_at_any_step(own_git: Scene, point: str) -> None:
+    _killed_while_an_answer_is_written(own_git, point)
+
+
+@pytest.mark.parametrize("point", ["file-replaced:2", "file-replaced:30"])
+def test_a_kill_amid_many_files_leaves_none_of_them_half_way(own_git: Scene, point: str) -> None:
+    many: dict[str, str | None] = {f"many/{number}.md": f"{number}\n" for number in range(40)}
+    answer = commit(own_git.repository(), own_git.before, many)
+    assert own_git.run(answer, killed_at=point) == -signal.SIGKILL
+    assert own_git.run("look") == 0
+    assert {path: own_git.on_disk().get(path) for path in many} == many
+    assert own_git.repository().head == answer
+    assert own_git.human.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("point", ["recovery-begun", "recovery-swept", "file-replaced", "recovery-done"])
+def test_a_kill_while_a_kill_is_put_right_is_put_right(own_git: Scene, point: str) -> None:
+    assert own_git.run(own_git.answer, killed_at="intent-written") == -signal.SIGKILL
+    assert own_git.run("look", killed_at=point) == -signal.SIGKILL
+    assert own_git.run("look") == 0
+    assert own_git.on_disk() == AFTER
+    assert own_git.repository().head == own_git.answer
+    assert own_git.human.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("begin", ["", "af", "a\0\0\0"], ids=["empty", "half", "zeroes"])
+def test_a_file_that_a_power_cut_left_torn_is_written_anew(own_git: Scene, begin: str) -> None:
+    assert own_git.run(own_git.answer, killed_at="files-written") == -signal.SIGKILL
+    own_git.human.write("changed.md", begin)
+    assert own_git.run("look") == 0
+    assert own_git.on_disk() == AFTER
+    assert own_git.repository().head == own_git.answer
+
+
+def test_a_kill_while_what_was_written_is_taken_back_loses_no_edit(own_git: Scene) -> None:
+    assert own_git.run(own_git.answer, killed_at="files-written") == -signal.SIGKILL
+    own_git.human.write("new/made.md", "human's")
+    assert own_git.run("look", killed_at="file-taken-back") == -signal.SIGKILL
+    assert own_git.run("look") == 0
+    assert own_git.on_disk() == {
+        "changed.md": "before",
+        "deleted.md": "before",
+        "untouched.md": "before",
+        "new/made.md": "human's",
+    }
+    assert own_git.text(own_git.repository().head, "new/made.md") == "human's"
+    assert own_git.text(own_git.repository().head, "deleted.md") == "before"
+
+
+@pytest.mark.parametrize("point", ["intent-written", "branch-moved", "entry-staged", "index-prepared"])
+def test_a_kill_while_an_edit_is_taken_that_was_staged_before_leaves_no_old_entry(
+    own_git: Scene, point: str
+) -> None:
+    own_git.human.write("changed.md", "staged")
+    own_git.human.git("add", "changed.md")
+    own_git.human.write("changed.md", "saved last")
+    assert own_git.run("look", killed_at=point) == -signal.SIGKILL
+    assert own_git.run("look") == 0
+    assert own_git.text(own_git.repository().head, "changed.md") == "saved last"
+    assert own_git.human.git("status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("point", ["commit-written", "branch-moved"])

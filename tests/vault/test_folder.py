@@ -12,7 +12,8 @@ from support.git_server import bare_repository
 from support.run import asynchronous
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
-from vaultloop.model.errors import Paused, Retry, Stalled
+from vaultloop.model.errors import Paused, Retry
+from vaultloop.vault import folder as folder_module
 from vaultloop.vault.settling import signature_of
 from vaultloop.vault.signing import Signer, author_class
 from vaultloop.vault.sync import Sync
@@ -44,7 +45,8 @@ class Desk:
 
     def touched(self, sync: Sync, path: str) -> None:
         """The watcher hears, by the turned clock, that a file was written just now."""
-        sync.settling.touched(path, signature_of((self.path / path).lstat()))
+        file = self.path / path
+        sync.settling.touched(path, signature_of(file.lstat()) if file.exists() else None)
 
     def sync(self, remote: Path | None = None) -> Sync:
         return Sync(self.state, self.clock, folder=self.path, remote=str(remote) if remote else None)
@@ -280,6 +282,176 @@ async def test_line_ends_that_git_converts_are_no_edit(own_git: Desk) -> None:
     assert own_git.human.git("status", "--porcelain") == ""
 
 
+@asynchronous
+async def test_a_note_that_was_staged_and_then_edited_further_is_taken_as_it_was_saved_last(
+    own_git: Desk,
+) -> None:
+    own_git.write("other.md", "one")
+    own_git.human.commit()
+    async with own_git.sync() as sync:
+        await own_git.settled(sync, walk=True)
+        own_git.write("note.md", "staged")
+        own_git.write("other.md", "staged by hand")
+        own_git.human.git("add", "note.md", "other.md")
+        own_git.write("note.md", "saved last")
+        own_git.touched(sync, "note.md")
+        await own_git.settled(sync, "note.md")
+        assert await _text(sync, "note.md") == "saved last"
+        assert await _text(sync, "other.md") == "one"
+    assert own_git.human.git("status", "--porcelain") == "M  other.md"
+    assert own_git.human.git("show", ":other.md") == "staged by hand"
+
+
+@asynchronous
+async def test_a_note_that_was_staged_and_removed_again_is_no_edit_and_its_entry_stays(own_git: Desk) -> None:
+    async with own_git.sync() as sync:
+        head = await own_git.settled(sync, walk=True)
+        own_git.write("new.md", "staged")
+        own_git.human.git("add", "new.md")
+        (own_git.path / "new.md").unlink()
+        assert await own_git.settled(sync, walk=True) == head
+    assert own_git.human.git("status", "--porcelain") == "AD new.md"
+
+
+@asynchronous
+async def test_a_note_that_git_moved_and_then_was_edited_is_taken_in_one_commit(own_git: Desk) -> None:
+    async with own_git.sync() as sync:
+        before = await own_git.settled(sync, walk=True)
+        own_git.human.git("mv", "note.md", "moved.md")
+        own_git.write("moved.md", "one and more")
+        own_git.human.git("add", "--intent-to-add", "moved.md")
+        head = await own_git.settled(sync, walk=True)
+        assert await _text(sync, "moved.md") == "one and more"
+        assert await _text(sync, "note.md") is None
+        assert head is not None
+        assert (await sync.git(sync.repository.read_commit, head)).parents == (before,)
+    assert own_git.human.git("status", "--porcelain") == ""
+
+
+@asynchronous
+async def test_a_conflict_that_the_index_holds_is_said_and_holds_up_no_other_note(own_git: Desk) -> None:
+    own_git.write("note.md", "stashed")
+    own_git.human.git("stash", "-q")
+    own_git.human.save("note.md", "committed")
+    with pytest.raises(AssertionError):
+        own_git.human.git("stash", "pop")
+    async with own_git.sync() as sync:
+        own_git.write("other.md", "x")
+        await own_git.settled(sync, walk=True)
+        assert await _text(sync, "other.md") == "x"
+        assert await _text(sync, "note.md") == "committed"
+        assert "unresolved conflict in note.md" in (sync.attention or "")
+        own_git.write("note.md", "both")
+        own_git.human.git("add", "note.md")
+        await own_git.settled(sync, "note.md")
+        assert sync.attention is None
+        assert await _text(sync, "note.md") == "both"
+    assert own_git.human.git("status", "--porcelain") == ""
+
+
+# -- renames and what is saved together --------------------------------------------------------------------
+
+PROSE = "---\nkind: cron\nschedule: daily\n---\n" + "Look through the open tasks and tell what is late. " * 3
+
+
+async def _commits_since(sync: Sync, before: str | None) -> list[set[str]]:
+    """The paths of each commit since, the newest first."""
+    head = await sync.git(lambda: sync.repository.head)
+    found = []
+    while head != before:
+        assert head is not None
+        parent = (await sync.git(sync.repository.read_commit, head)).parents[0]
+        found.append(set(await sync.git(sync.repository.changed_leaves, parent, head)))
+        head = parent
+    return found
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+@pytest.mark.parametrize("edited", [False, True], ids=["moved", "moved-and-edited"])
+@asynchronous
+async def test_both_halves_of_a_rename_are_one_commit_whichever_settles_first(
+    desk: Desk, first: str, edited: bool
+) -> None:
+    old, new = "agent/crons/old.md", "agent/crons/new.md"
+    desk.write(old, PROSE)
+    async with desk.sync() as sync:
+        before = await desk.settled(sync, walk=True)
+        (desk.path / old).rename(desk.path / new)
+        if edited:
+            desk.write(new, PROSE + "And greet me.")
+        for path in (old, new) if first == "old" else (new, old):
+            await desk.clock.advance(1.5)
+            desk.touched(sync, path)
+        for _ in range(8):
+            await desk.clock.advance(0.5)
+            await sync.look(sync.settling.take())
+        assert await _commits_since(sync, before) == [{old, new}]
+
+
+@asynchronous
+async def test_a_rename_while_the_engine_was_away_is_one_commit(desk: Desk) -> None:
+    desk.write("notes/old.md", PROSE)
+    async with desk.sync() as sync:
+        before = await desk.settled(sync, walk=True)
+    await desk.clock.advance(7200)
+    (desk.path / "notes").rename(desk.path / "texts")
+    async with desk.sync() as sync:
+        await desk.settled(sync, walk=True)
+        assert await _commits_since(sync, before) == [{"notes/old.md", "texts/old.md"}]
+
+
+@asynchronous
+async def test_a_deletion_waits_for_the_note_it_lives_on_in_while_that_is_written_but_not_for_ever(
+    desk: Desk,
+) -> None:
+    desk.write("old.md", PROSE)
+    async with desk.sync() as sync:
+        before = await desk.settled(sync, walk=True)
+        (desk.path / "old.md").rename(desk.path / "new.md")
+        desk.touched(sync, "old.md")
+        for number in range(11):
+            desk.write("new.md", PROSE + "x" * number)
+            desk.touched(sync, "new.md")
+            await desk.clock.advance(QUIET / 2)
+            await sync.look(sync.settling.take())
+            commits = await _commits_since(sync, before)
+            assert commits == ([] if number < 9 else [{"old.md"}]), number
+        await desk.clock.advance(QUIET)
+        await sync.look(sync.settling.take())
+        assert await _commits_since(sync, before) == [{"new.md"}, {"old.md"}]
+
+
+@asynchronous
+async def test_a_declaration_that_is_moved_away_counts_as_gone_without_waiting_for_the_note(
+    desk: Desk,
+) -> None:
+    desk.write("agent/crons/old.md", PROSE)
+    async with desk.sync() as sync:
+        before = await desk.settled(sync, walk=True)
+        (desk.path / "agent/crons/old.md").rename(desk.path / "old.md")
+        desk.write("old.md", PROSE + "More.")
+        desk.touched(sync, "agent/crons/old.md")
+        desk.touched(sync, "old.md")
+        await desk.clock.advance(SETTLE)
+        await sync.look(sync.settling.take())
+        assert await _commits_since(sync, before) == [{"agent/crons/old.md"}]
+
+
+@asynchronous
+async def test_notes_that_are_saved_together_are_one_commit(desk: Desk) -> None:
+    async with desk.sync() as sync:
+        before = await desk.settled(sync, walk=True)
+        names = [f"note{number}.md" for number in range(5)]
+        for name in names:
+            desk.write(name, "x")
+            desk.touched(sync, name)
+            await desk.clock.advance(0.7)
+        for _ in range(QUIET + 5):
+            await desk.clock.advance(1)
+            await sync.look(sync.settling.take())
+        assert await _commits_since(sync, before) == [set(names)]
+
+
 # -- the guard ---------------------------------------------------------------------------------------------
 
 
@@ -407,7 +579,7 @@ async def test_a_commit_that_the_human_makes_by_hand_is_followed(own_git: Desk) 
 
 
 @asynchronous
-async def test_a_pending_edit_of_the_same_file_is_committed_first_and_the_answer_is_parked(
+async def test_a_pending_edit_of_the_same_file_is_committed_first_and_stays_above_the_answer(
     desk: Desk,
 ) -> None:
     async with desk.sync() as sync:
@@ -415,10 +587,14 @@ async def test_a_pending_edit_of_the_same_file_is_committed_first_and_the_answer
         answer = await _answer(sync, head, {"note.md": "agent's"})
         desk.write("note.md", "human's, half typed")
         done = await sync.integrate(answer)
-        assert done.parked == ("note.md",)
-        assert desk.read("note.md") == "human's, half typed"
-        assert await _text(sync, "note.md") == "human's, half typed"
-        assert await sync.git(sync.repository.kept, f"parked/{answer}") == answer
+        assert done.parked == ()
+        first, *rest = desk.read("note.md").splitlines()
+        assert first == "human's, half typed"
+        assert any("agent's" in line for line in rest)
+        assert await _text(sync, "note.md") == desk.read("note.md")
+        parents = (await sync.git(sync.repository.read_commit, done.revision)).parents
+        texts = {await sync.git(text_at, sync.repository, parent, "note.md") for parent in parents}
+        assert texts == {"human's, half typed", "agent's"}
 
 
 @asynchronous
@@ -498,16 +674,20 @@ async def test_a_young_index_lock_is_waited_for(own_git: Desk) -> None:
 
 
 @asynchronous
-async def test_an_index_lock_that_a_dead_git_left_is_named_and_not_removed(own_git: Desk) -> None:
+async def test_an_index_lock_that_a_dead_git_left_is_moved_aside_and_work_goes_on(own_git: Desk) -> None:
     lock = own_git.path / ".git" / "index.lock"
     async with own_git.sync() as sync:
         head = await sync.look()
-        lock.touch()
-        an_hour_ago = lock.stat().st_mtime - timedelta(hours=1).total_seconds()
-        os.utime(lock, (an_hour_ago, an_hour_ago))
-        with pytest.raises(Stalled, match="delete that file"):
-            await sync.integrate(await _answer(sync, head, {"answer.md": "42"}))
-        assert lock.exists()
+        answer = await _answer(sync, head, {"answer.md": "42"})
+        lock.write_bytes(b"half an index")
+        long_ago = lock.stat().st_mtime - timedelta(days=2).total_seconds()
+        os.utime(lock, (long_ago, long_ago))
+        with pytest.raises(Retry, match="a git that is dead"):
+            await sync.integrate(answer)
+        await sync.integrate(answer)
+        assert own_git.read("answer.md") == "42"
+    (kept,) = (own_git.path / ".git" / "vaultloop-damaged").iterdir()
+    assert kept.read_bytes() == b"half an index"
 
 
 @asynchronous
@@ -594,7 +774,7 @@ async def test_a_folder_whose_files_equal_the_remotes_meets_it_without_a_conflic
 
 
 @asynchronous
-async def test_a_folder_whose_files_differ_from_the_remotes_meets_it_paused_and_untouched(
+async def test_a_folder_whose_files_differ_from_the_remotes_meets_it_and_no_text_is_lost(
     tmp_path: Path,
 ) -> None:
     origin = bare_repository(tmp_path / "vault.git")
@@ -604,9 +784,10 @@ async def test_a_folder_whose_files_differ_from_the_remotes_meets_it_paused_and_
     desk = Desk(tmp_path / "desk", own_git=False)
     async with desk.sync(origin) as sync:
         await desk.settled(sync, walk=True)
-        assert "note.md" in _paused(sync)
-    assert desk.read("note.md") == "one"
-    assert git(origin, "show", "main:note.md") == "another"
+        assert not _paused(sync)
+        assert (await sync.push()).state == "pushed"
+    assert all(text in desk.read("note.md") for text in ("one", "another"))
+    assert git(origin, "show", "main:note.md") == desk.read("note.md").rstrip()
 
 
 @asynchronous
@@ -626,7 +807,7 @@ async def test_an_engine_that_had_only_a_remote_fills_a_folder_that_is_set_later
 
 
 @asynchronous
-async def test_a_remote_change_of_a_file_that_is_being_edited_pauses_and_keeps_both(own_git: Desk) -> None:
+async def test_a_remote_change_of_a_file_that_is_being_edited_is_joined_and_keeps_both(own_git: Desk) -> None:
     origin = bare_repository(own_git.state.parent / "vault.git")
     own_git.human.git("remote", "add", "origin", str(origin))
     own_git.human.push()
@@ -637,11 +818,9 @@ async def test_a_remote_change_of_a_file_that_is_being_edited_pauses_and_keeps_b
         other.save("note.md", "there")
         other.push()
         await sync.look(["note.md"])
-        assert _paused(sync)
-        assert own_git.read("note.md") == "here"
-        own_git.write("note.md", "there")
-        await own_git.settled(sync, "note.md")
         assert not _paused(sync)
+        assert all(text in own_git.read("note.md") for text in ("here", "there"))
+    assert own_git.human.git("status", "--porcelain") == ""
 
 
 @asynchronous
@@ -758,11 +937,66 @@ async def test_a_half_typed_declaration_is_not_committed_for_the_sake_of_another
         desk.write("agent/crons/digest.md", "dai")
         desk.touched(sync, "agent/crons/digest.md")
         with pytest.raises(Retry, match=r"digest\.md is being edited"):
-            await sync.integrate(answer)
+            await sync.approve(answer, "Approved")
         assert await _text(sync, "agent/crons/digest.md") == "daily"
         await desk.clock.advance(SETTLE)
-        assert (await sync.integrate(answer)).parked == ("agent/crons/digest.md",)
-        assert await _text(sync, "agent/crons/digest.md") == "dai"
+        await sync.approve(answer, "Approved")
+        head = await sync.git(lambda: sync.repository.head)
+        assert head is not None
+        history = await sync.git(lambda: list(sync.repository.log(head, 10)))
+        texts = [
+            await sync.git(text_at, sync.repository, each.id, "agent/crons/digest.md") for each in history
+        ]
+        assert "dai" in texts
+
+
+# -- a disk that ignores case ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is one that takes `Note.md` and `note.md` for one: no such disk can be made here."""
+    monkeypatch.setattr(folder_module, "ignores_case", lambda folder: True)
+
+
+@pytest.mark.usefixtures("blind")
+@asynchronous
+async def test_a_twin_that_the_disk_cannot_hold_is_not_taken_for_deleted(
+    own_git: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    own_git.write("Note.md", "another")
+    own_git.human.commit()
+    (own_git.path / "Note.md").unlink()
+    async with own_git.sync() as sync:
+        await own_git.settled(sync, walk=True)
+        assert await _text(sync, "Note.md") == "another"
+        assert await _text(sync, "note.md") == "one"
+    assert caplog.text.count("Note.md and note.md are two files of the vault") == 1
+
+
+@pytest.mark.usefixtures("blind")
+@asynchronous
+async def test_a_note_that_is_renamed_by_its_letters_alone_is_renamed(desk: Desk) -> None:
+    async with desk.sync() as sync:
+        before = await desk.settled(sync, walk=True)
+        (desk.path / "note.md").rename(desk.path / "Note.md")
+        await desk.settled(sync, walk=True)
+        assert await _commits_since(sync, before) == [{"note.md", "Note.md"}]
+
+
+@pytest.mark.usefixtures("blind")
+@asynchronous
+async def test_an_answer_never_overwrites_a_note_with_its_twin(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk.sync() as sync:
+        base = await desk.settled(sync, walk=True)
+        answer = await _answer(sync, base, {"Note.md": "agent's"})
+        done = await sync.integrate(answer)
+        assert done.parked == ("Note.md",)
+        assert await sync.git(sync.repository.kept, f"parked/{answer}") == answer
+    assert desk.read("note.md") == "one"
+    assert "can hold only one of them" in caplog.text
 
 
 # -- what holds the remote's commit up ---------------------------------------------------------------------

@@ -35,7 +35,7 @@ for commit in commits:
     child = os.fork()
     if not child:
         threading.Thread(target=watch, daemon=True).start()
-        Remote(Path(git_dir), url, state=Path(state)).push(commit, "main", over=over)
+        Remote(Path(git_dir), url, state=Path(state)).push(commit, "refs/heads/main", over=over)
         os._exit(0)
     os.waitpid(child, 0)
     if os.path.exists(lock):
@@ -54,7 +54,7 @@ class Scene:
         self.local = Repository.bare(self.state / "vault.git")
         self.lock = lock_of(self.origin, "refs/heads/main")
         self.first = commit(self.local, None, {"note.md": "one"})
-        self.remote.push(self.first, "main", over=None)
+        self.remote.push(self.first, "refs/heads/main", over=None)
         self.second = commit(self.local, self.first, {"note.md": "two"})
 
     @property
@@ -98,12 +98,12 @@ def test_a_push_goes_on_after_one_that_was_killed_while_it_held_the_lock(scene: 
     assert scene.lock.exists()
     before = scene.head
     with pytest.raises(Retry, match=f"removed once it is {GRACE:.0f} seconds old") as refusal:
-        scene.remote.push(killed, "main", over=before)
+        scene.remote.push(killed, "refs/heads/main", over=before)
     assert 0 < refusal.value.after <= GRACE
 
     age(scene.lock, GRACE + 1)
     age(scene.state / PUSH_NAME, GRACE + 2)
-    scene.remote.push(killed, "main", over=before)
+    scene.remote.push(killed, "refs/heads/main", over=before)
     assert scene.head == killed
     assert not (scene.state / PUSH_NAME).exists()
 
@@ -111,7 +111,7 @@ def test_a_push_goes_on_after_one_that_was_killed_while_it_held_the_lock(scene: 
 @pytest.mark.parametrize("whole", [False, True], ids=["empty", "written"])
 def test_our_leftover_lock_is_removed_once_nobody_alive_can_hold_it(scene: Scene, whole: bool) -> None:
     scene.leave(f"{scene.second}\n" if whole else "", lock_age=GRACE + 1, word_age=GRACE + 2)
-    scene.remote.push(scene.second, "main", over=scene.first)
+    scene.remote.push(scene.second, "refs/heads/main", over=scene.first)
     assert scene.head == scene.second
     assert not scene.lock.exists()
 
@@ -119,7 +119,9 @@ def test_our_leftover_lock_is_removed_once_nobody_alive_can_hold_it(scene: Scene
 def test_another_remotes_leftover_lock_is_removed_too(scene: Scene, tmp_path: Path) -> None:
     scene.leave("", lock_age=GRACE + 1, word_age=GRACE + 2)
     other = bare_repository(tmp_path / "other.git")
-    Remote(scene.local.path, f"file://{other}", state=scene.state).push(scene.second, "main", over=None)
+    Remote(scene.local.path, f"file://{other}", state=scene.state).push(
+        scene.second, "refs/heads/main", over=None
+    )
     assert not scene.lock.exists()
 
 
@@ -146,13 +148,13 @@ def test_a_young_lock_that_looks_like_ours_stays(scene: Scene) -> None:
 def _refused(scene: Scene) -> None:
     before = scene.lock.read_bytes()
     with pytest.raises((Retry, RefusedError), match="lock"):
-        scene.remote.push(scene.second, "main", over=scene.first)
+        scene.remote.push(scene.second, "refs/heads/main", over=scene.first)
     assert scene.lock.read_bytes() == before
     assert scene.head == scene.first
 
 
 def test_no_word_is_left_of_a_push_that_ended(scene: Scene) -> None:
-    scene.remote.push(scene.second, "main", over=scene.first)
+    scene.remote.push(scene.second, "refs/heads/main", over=scene.first)
     assert not (scene.state / PUSH_NAME).exists()
 
 
@@ -167,7 +169,7 @@ def test_a_fetch_goes_on_after_one_that_was_killed_while_it_held_a_lock(scene: S
     word.write_text(left)
     age(lock, GRACE + 1)
     age(word, GRACE + 2)
-    scene.remote.fetch("main", "refs/vaultloop/back")
+    scene.remote.fetch("refs/heads/main", "refs/vaultloop/back")
     assert scene.local.kept("back") == scene.first
     assert not word.exists()
 

@@ -313,6 +313,17 @@ def test_a_commit_takes_no_more_bytes_than_a_history_should_keep(
     assert refused == (Refusal("4.png", "a session publishes at most 3 MB"),)
 
 
+def test_a_file_that_the_remote_would_not_take_is_refused_with_both_sizes(
+    repository: Repository, view: View
+) -> None:
+    (view.folder / "film.mp4").write_bytes(b"x" * 1001)
+    (view.folder / "fits.mp4").write_bytes(b"x" * 1000)
+    gathered = gather(repository, view, select(view.changes(), POLICY), POLICY, largest_file=1000)
+    assert list(gathered.edits) == ["fits.mp4"]
+    why = "it has 1,001 bytes, and the remote takes files of at most 1,000 bytes"
+    assert gathered.refused == (Refusal("film.mp4", why),)
+
+
 # -- content that acts --------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.supervise import background
 from vaultloop.model.status import PushState
-from vaultloop.vault.pusher import FIRST_PAUSE, LONGEST_PAUSE, Pusher
+from vaultloop.vault.pusher import FIRST_PAUSE, JITTER, LONGEST_PAUSE, Pusher
 from vaultloop.vault.sync import Sync
 
 
@@ -112,14 +112,14 @@ async def test_a_stranded_push_is_tried_again_after_growing_pauses_until_it_work
         await pauses(1)
         steps = (FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4, FIRST_PAUSE * 8, LONGEST_PAUSE)
         for count, pause in enumerate(steps, start=2):
-            await desk.clock.advance(pause - 0.1)
+            await desk.clock.advance(pause * (1 - JITTER) - 0.1)
             assert desk.sync.effort.polls == polls
-            await desk.clock.advance(0.1)
+            await desk.clock.advance(pause * 2 * JITTER + 0.1)
             await pauses(count)
             polls += 1
             assert desk.sync.effort.polls == polls
         away.rename(desk.origin)
-        await desk.clock.advance(LONGEST_PAUSE)
+        await desk.clock.advance(LONGEST_PAUSE * (1 + JITTER))
         await desk.becomes(PushState.PUSHED)
         assert desk.at_remote == made
         assert since == NOON
@@ -150,7 +150,7 @@ async def test_commits_that_cannot_be_pushed_either_put_the_next_try_off_no_long
             while len([text for text in caplog.messages if "next push in" in text]) < count:
                 await asyncio.sleep(0)
         away.rename(desk.origin)
-        await desk.clock.advance(FIRST_PAUSE)
+        await desk.clock.advance(FIRST_PAUSE * (1 + JITTER))
         await desk.becomes(PushState.PUSHED)
         assert desk.at_remote == made
         assert f"pushed {made[:12]}" in caplog.messages
@@ -172,7 +172,7 @@ async def test_an_ordinary_look_rings_for_a_local_commit_and_leaves_a_stranded_o
         await desk.becomes(PushState.STRANDED)
         polls = desk.sync.effort.polls
         desk.pusher.ring_unless_pushed()
-        await desk.clock.advance(FIRST_PAUSE - 0.1)
+        await desk.clock.advance(FIRST_PAUSE * (1 - JITTER) - 0.1)
         assert desk.sync.effort.polls == polls
 
 

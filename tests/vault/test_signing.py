@@ -98,8 +98,8 @@ def test_a_signature_copied_onto_another_commit_is_worth_nothing(
 
 def test_a_merge_has_no_class(repository: Repository, signer: Signer) -> None:
     one, two = commit(repository, None, {"a.md": "x"}), commit(repository, None, {"b.md": "x"})
-    tree, _ = repository.join(one, two)
-    at = repository.read_commit(one).at
+    at, tree = repository.read_commit(one).at, repository.tree_of(one)
+    assert tree is not None
     merge = repository.commit(tree, [one, two], "Join", author=repository.read_commit(one).author, at=at)
     assert author_class(repository, merge, signer) is None
 

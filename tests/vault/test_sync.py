@@ -1,6 +1,7 @@
 """Branch and remote kept equal: what is taken, joined, pushed, and when sync stands still instead."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from support.ssh_server import ssh_server
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.status import PushState
-from vaultloop.vault import remote as remote_module
+from vaultloop.vault import callbacks
 from vaultloop.vault.remote import Credentials
 from vaultloop.vault.signing import Signer, author_class
 from vaultloop.vault.sync import Sync
@@ -310,56 +311,30 @@ async def test_changes_of_different_files_are_joined_by_a_commit_with_two_parent
 
 
 @asynchronous
-async def test_a_file_that_both_changed_pauses_sync_with_path_and_cure_and_keeps_both(
-    setting: Setting,
-) -> None:
+async def test_a_note_that_both_changed_holds_both_texts_and_everybody_gets_it(setting: Setting) -> None:
     base = setting.push("note.md", "one")
     async with setting.sync() as sync:
         await sync.look()
-        mine = await _agent(sync, base, "note.md", "mine")
+        signer = Signer.make(setting.state)
+        mine = await sync.git(commit, sync.repository, base, {"note.md": "mine"}, signer=signer)
         await sync.integrate(mine)
         theirs = setting.push("note.md", "theirs")
-        assert await sync.look() == mine
-        assert "note.md" in _paused(sync)
-        assert "Undo" in _paused(sync)
-        assert await sync.git(text_at, sync.repository, theirs, "note.md") == "theirs"
-        assert (await sync.push()).state is PushState.STRANDED
-    assert setting.remote_head == theirs
-
-
-@asynchronous
-async def test_paused_sync_heals_when_the_human_undoes_their_side(setting: Setting) -> None:
-    base = setting.push("note.md", "one")
-    async with setting.sync() as sync:
-        await sync.look()
-        await sync.integrate(await _agent(sync, base, "note.md", "mine"))
-        setting.push("note.md", "theirs")
-        await sync.look()
-        assert _paused(sync)
-        setting.push("note.md", "one")
-        await sync.look()
-        assert not _paused(sync)
-        assert await _text(sync, "note.md") == "mine"
+        head = await sync.look()
+        assert head is not None
+        merge = await sync.git(sync.repository.read_commit, head)
+        assert merge.parents == (mine, theirs)
+        assert "- note.md: " in merge.body
+        assert not sync.attention
         assert (await sync.push()).state is PushState.PUSHED
+    setting.human.pull()
+    joined = setting.human.read("note.md")
+    assert joined.startswith("theirs\n")
+    assert "> [!conflict]- agent, 2026-11-22" in joined
+    assert "> mine" in joined
 
 
 @asynchronous
-async def test_sessions_go_on_while_sync_is_paused(setting: Setting) -> None:
-    base = setting.push("note.md", "one")
-    async with setting.sync() as sync:
-        await sync.look()
-        mine = await _agent(sync, base, "note.md", "mine")
-        await sync.integrate(mine)
-        setting.push("note.md", "theirs")
-        await sync.look()
-        more = await _agent(sync, mine, "other.md", "more")
-        assert (await sync.integrate(more)).revision == more
-        assert await sync.look() == more
-        assert _paused(sync)
-
-
-@asynchronous
-async def test_a_deletion_against_an_edit_is_a_conflict(setting: Setting) -> None:
+async def test_a_note_that_one_deleted_and_the_other_changed_stays_changed(setting: Setting) -> None:
     base = setting.push("note.md", "one")
     async with setting.sync() as sync:
         await sync.look()
@@ -367,8 +342,74 @@ async def test_a_deletion_against_an_edit_is_a_conflict(setting: Setting) -> Non
         setting.human.remove("note.md")
         setting.human.push()
         await sync.look()
-        assert _paused(sync)
+        assert not sync.attention
         assert await _text(sync, "note.md") == "mine"
+
+
+# -- what waits for its owner ------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_declaration_that_two_people_changed_is_held_with_both_versions_until_one_decides(
+    setting: Setting,
+) -> None:
+    cron = "agent/crons/digest.md"
+    base = setting.push(cron, "kind: cron\n")
+    async with setting.sync() as sync:
+        await sync.look()
+        mine = await _agent(sync, base, cron, "kind: cron # mine\n")
+        await sync.git(sync.repository.move, base, mine)
+        setting.push(cron, "kind: cron # theirs\n")
+        await sync.look()
+        assert await _text(sync, cron) == "kind: cron\n"
+        assert not _paused(sync)
+        shown = re.findall(r"git show ([0-9a-f]+):agent/crons/digest.md", sync.attention or "")
+        texts = {await sync.git(text_at, sync.repository, commit, cron) for commit in shown}
+        assert texts == {"kind: cron # mine\n", "kind: cron # theirs\n"}
+        assert sync.figures()["held"] == 1
+        await sync.push()
+    async with setting.sync() as sync:
+        await sync.look()
+        assert cron in (sync.attention or "")
+        setting.human.pull()
+        setting.push(cron, "kind: cron # decided\n")
+        await sync.look()
+        assert not sync.attention
+        assert sync.figures()["held"] == 0
+        assert not await sync.git(sync.repository.keeps, "held/")
+
+
+@asynchronous
+async def test_conflict_markers_that_a_human_pushed_are_taken_out_by_a_commit_of_its_own(
+    setting: Setting, caplog: pytest.LogCaptureFixture
+) -> None:
+    setting.push("note.md", "one\n")
+    async with setting.sync() as sync:
+        await sync.look()
+        marked = "begin\n<<<<<<< HEAD\nmine\n=======\ntheirs\n>>>>>>> origin/main\nend\n"
+        theirs = setting.push("note.md", marked)
+        head = await sync.look()
+        assert head is not None
+        mend = await sync.git(sync.repository.read_commit, head)
+        assert (mend.parents, mend.subject) == ((theirs,), "Take conflict markers out of note.md")
+        text = await _text(sync, "note.md") or ""
+        assert all(line in text for line in ("begin\n", "mine\n", "theirs\n", "end\n"))
+        assert not any(marker in text for marker in ("<<<<<<<", "=======", ">>>>>>>"))
+        assert "took conflict markers out of note.md" in caplog.text
+        assert (await sync.push()).state is PushState.PUSHED
+        assert await sync.look() == head
+        assert sync.figures()["mended"] == 1
+
+
+@asynchronous
+async def test_a_declaration_that_arrives_with_conflict_markers_is_left_as_it_is(setting: Setting) -> None:
+    setting.push("agent/crons/digest.md", "kind: cron\n")
+    async with setting.sync() as sync:
+        await sync.look()
+        marked = "<<<<<<< HEAD\nkind: cron\n=======\nkind: rule\n>>>>>>> main\n"
+        theirs = setting.push("agent/crons/digest.md", marked)
+        assert await sync.look() == theirs
+        assert await _text(sync, "agent/crons/digest.md") == marked
 
 
 # -- rewritten histories -----------------------------------------------------------------------------------
@@ -465,21 +506,26 @@ async def test_a_sessions_commit_on_an_older_revision_is_joined(setting: Setting
 
 
 @asynchronous
-async def test_a_sessions_commit_on_files_that_a_human_changed_meanwhile_is_parked_whole(
+async def test_a_sessions_commit_on_files_that_a_human_changed_meanwhile_arrives_and_says_how(
     setting: Setting,
 ) -> None:
     base = setting.push("note.md", "one")
     async with setting.sync() as sync:
         await sync.look()
-        mine = await sync.git(commit, sync.repository, base, {"note.md": "mine", "new.md": "new"})
+        signer = Signer.make(setting.state)
+        edits = {"note.md": "mine", "new.md": "new"}
+        mine = await sync.git(commit, sync.repository, base, edits, signer=signer)
         theirs = setting.push("note.md", "theirs")
         await sync.look()
         done = await sync.integrate(mine)
-        assert (done.revision, done.parked) == (theirs, ("note.md",))
-        assert await sync.git(sync.repository.kept, f"parked/{mine}") == mine
-        assert await _text(sync, "note.md") == "theirs"
-        assert await _text(sync, "new.md") is None
-        assert not _paused(sync)
+        assert (done.parked, done.protected, done.contested) == ((), (), ())
+        assert [note.partition(":")[0] for note in done.notes] == ["note.md"]
+        merge = await sync.git(sync.repository.read_commit, done.revision)
+        assert merge.parents == (theirs, mine)
+        text = await _text(sync, "note.md") or ""
+        assert text.startswith("theirs\n")
+        assert "> mine" in text
+        assert await _text(sync, "new.md") == "new"
 
 
 # -- between two polls -------------------------------------------------------------------------------------
@@ -517,10 +563,30 @@ async def test_a_branch_that_was_set_back_since_the_last_poll_is_not_overwritten
 
 
 @asynchronous
+async def test_a_fetch_that_ends_well_and_brings_nothing_is_trouble_until_it_does(setting: Setting) -> None:
+    first = setting.push("note.md", "one")
+    asked: list[str] = []
+
+    def taken_away(method: str, path: str) -> None:
+        asked.append(path)
+        if len(asked) == 2:
+            # Between the answer that named the branch and the fetch of it.
+            git(setting.origin, "update-ref", "-d", "refs/heads/main")
+
+    async with setting.sync() as sync:
+        setting.server.before = taken_away
+        assert await sync.look() is None
+        assert f"sent nothing of {first[:12]}" in (sync.remote_trouble or "")
+        git(setting.origin, "update-ref", "refs/heads/main", first)
+        assert await sync.look() == first
+        assert sync.remote_trouble is None
+
+
+@asynchronous
 async def test_a_transfer_that_does_not_end_is_given_up_and_is_trouble(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "TRANSFER_TIMEOUT", -1.0)
+    monkeypatch.setattr(callbacks, "TRANSFER_TIMEOUT", -1.0)
     setting.push("note.md", "one")
     async with setting.sync() as sync:
         assert await sync.look() is None

@@ -1,4 +1,4 @@
-"""Trees are edited and joined in steps that follow the change; nothing else in them moves."""
+"""Trees are edited in steps that follow the change; nothing else in them moves."""
 
 import tempfile
 from pathlib import Path
@@ -39,38 +39,11 @@ def _files(repository: Repository, revision: str) -> Files:
 
 
 @settings(max_examples=60, deadline=None)
-@given(base=some_files, ours=some_files, theirs=some_files)
-def test_a_join_holds_every_change_of_both_sides_and_names_what_both_changed(
-    base: Files, ours: Files, theirs: Files
-) -> None:
-    start = _commit(_shared, None, base)
-    mine, other = _commit(_shared, start, ours), _commit(_shared, start, theirs)
-    tree, conflicts = _shared.join(mine, other)
-    joined = _files(_shared, _shared.commit(tree, [mine, other], "Join", author=AGENT, at=NOON))
-
-    expected_conflicts = []
-    for path in PATHS:
-        was, here, there = base.get(path), ours.get(path), theirs.get(path)
-        if was != here != there != was:
-            expected_conflicts.append(path)
-        assert joined.get(path) == (there if was == here else here), path
-    assert sorted(conflicts) == expected_conflicts
-
-
-@settings(max_examples=60, deadline=None)
 @given(old=some_files, new=some_files)
 def test_the_changes_between_two_trees_are_exactly_what_differs(old: Files, new: Files) -> None:
     first = _commit(_shared, None, old)
     second = _commit(_shared, first, new)
     assert set(_shared.changed(first, second)) == {path for path in PATHS if old.get(path) != new.get(path)}
-
-
-def test_a_file_on_one_side_and_a_folder_of_that_name_on_the_other_is_a_conflict(
-    repository: Repository,
-) -> None:
-    start = commit(repository, None, {"a.md": "x"})
-    mine, other = commit(repository, start, {"b": "file"}), commit(repository, start, {"b/c.md": "folder"})
-    assert repository.join(mine, other)[1] == ("b",)
 
 
 def test_a_file_may_take_the_place_of_a_folder_only_when_the_folder_is_emptied(
@@ -95,9 +68,7 @@ def test_a_path_that_leads_elsewhere_cannot_be_committed(repository: Repository,
         commit(repository, None, {path: "x"})
 
 
-def test_links_submodules_and_executable_bits_survive_edits_beside_them_and_joins(
-    repository: Repository,
-) -> None:
+def test_links_submodules_and_executable_bits_survive_edits_beside_them(repository: Repository) -> None:
     blob = repository.write_blob(b"x")
     start = repository.commit(
         repository.edit_leaves(
@@ -114,13 +85,11 @@ def test_links_submodules_and_executable_bits_survive_edits_beside_them_and_join
         author=AGENT,
         at=NOON,
     )
-    mine, other = commit(repository, start, {"d/a.md": "a"}), commit(repository, start, {"d/b.md": "b"})
-    tree, _ = repository.join(mine, other)
-    modes = {path: leaf.mode for path, leaf in repository.trees.leaves(tree)}
+    done = commit(repository, commit(repository, start, {"d/a.md": "a"}), {"d/b.md": "b"})
+    modes = {path: leaf.mode for path, leaf in repository.trees.leaves(repository.tree_of(done))}
     assert modes["d/tool.sh"] == FileMode.BLOB_EXECUTABLE
     assert modes["d/link"] == FileMode.LINK
     assert modes["d/module"] == FileMode.COMMIT
-    done = repository.commit(tree, [mine, other], "Join", author=AGENT, at=NOON)
     assert [entry.path for entry in repository.files(done).under("d")] == [
         "d/a.md",
         "d/b.md",

@@ -15,7 +15,7 @@ from support.vault_clone import VaultClone
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import SystemClock, VirtualClock
 from vaultloop.vault import watcher as watcher_module
-from vaultloop.vault.settling import LATENCY, QUIET, SETTLE, Settling, Signature
+from vaultloop.vault.settling import LATENCY, LONGEST_TOGETHER, QUIET, SETTLE, Settling, Signature
 from vaultloop.vault.sync import Sync
 from vaultloop.vault.watcher import Watcher
 
@@ -148,6 +148,23 @@ def test_a_time_of_the_disk_that_cannot_be_that_of_the_change_counts_for_nothing
     settling = Settling(VirtualClock(NOON))
     settling.touched("agent/moved-here.md", _changed(NOON - ago))
     assert settling.due() == NOON + SETTLE
+
+
+@asynchronous
+async def test_what_is_saved_together_is_named_together_and_nothing_waits_for_it_long() -> None:
+    clock = VirtualClock(NOON)
+    settling = Settling(clock)
+    for number in range(10):
+        settling.touched(f"{number}.md", _changed(NOON + timedelta(seconds=number)))
+        await clock.advance(1)
+    settling.touched("agent/rule.md", _changed(clock.now()))
+    await clock.advance(SETTLE.total_seconds())
+    assert settling.take() == {"agent/rule.md"}
+    assert settling.due() == NOON + QUIET + LONGEST_TOGETHER
+    await clock.advance_to(NOON + QUIET + LONGEST_TOGETHER)
+    assert settling.take() == {f"{number}.md" for number in range(6)}
+    await clock.advance(4)
+    assert settling.take() == {f"{number}.md" for number in range(6, 10)}
 
 
 def test_a_deleted_file_waits_from_the_word_of_it() -> None:

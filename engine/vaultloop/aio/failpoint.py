@@ -36,6 +36,74 @@ class Failpoint(StrEnum):
     REPLY_QUEUED = "reply-queued"
     REPLY_DELIVERED = "reply-delivered"
     OUTCOME_RECORDED = "outcome-recorded"
+    # Taking back what a session published.
+    UNDO_WRITTEN = "undo-written"
+    UNDO_RECORDED = "undo-recorded"
+    UNDO_ARRIVED = "undo-arrived"
+
+    # A commit is brought into the folder, or the branch to what lies there (vault/checkout.py).
+    INTENT_WRITTEN = "intent-written"
+    FILE_PREPARED = "file-prepared"
+    FILE_REPLACED = "file-replaced"
+    FILE_DELETED = "file-deleted"
+    FILE_TAKEN_BACK = "file-taken-back"
+    INDEX_LOCKED = "index-locked"
+    ENTRY_STAGED = "entry-staged"
+    INDEX_PREPARED = "index-prepared"
+    INDEX_WRITTEN = "index-written"
+    INTENT_REMOVED = "intent-removed"
+    RECOVERY_BEGUN = "recovery-begun"
+    RECOVERY_SWEPT = "recovery-swept"
+    RECOVERY_DONE = "recovery-done"
+
+    # A damaged repository is put right (vault/repair.py), and its packs are made one (vault/repack.py).
+    DAMAGE_SET_ASIDE = "damage-set-aside"
+    INDEX_REBUILT = "index-rebuilt"
+    BRANCH_RESTORED = "branch-restored"
+    OBJECT_RESTORED = "object-restored"
+    PACK_WRITTEN = "pack-written"
+    PACK_INSTALLED = "pack-installed"
+    PACK_REMOVED = "pack-removed"
+    LOOSE_REMOVED = "loose-removed"
+
+    # What may run is written down: vetted, stayed healthy, pinned, rolled back.
+    TRUST_AHEAD = "trust-ahead"
+    TRUST_NOTED = "trust-noted"
+    START_COUNTED = "start-counted"
+    RESOURCE_APPLIED = "resource-applied"
+    LAST_GOOD_KEPT = "last-good-kept"
+    PIN_SET = "pin-set"
+    PIN_REMOVED = "pin-removed"
+    ROLLBACK_COMMITTED = "rollback-committed"
+
+    # Two lines of work are joined in memory (vault/merge/tree.py).
+    MERGE_COMPUTED = "merge-computed"
+    MERGE_BLOBS_WRITTEN = "merge-blobs-written"
+    MERGE_TREE_WRITTEN = "merge-tree-written"
+
+    # Branch, folder and remote are brought together (vault/upstream.py, branch.py, lineage.py, held.py).
+    HEADS_HEARD = "heads-heard"
+    FETCHED = "fetched"
+    RESCUE_KEPT = "rescue-kept"
+    TRACKING_KEPT = "tracking-kept"
+    JOIN_WRITTEN = "join-written"
+    MEND_WRITTEN = "mend-written"
+    HELD_KEPT = "held-kept"
+    HELD_RELEASED = "held-released"
+    PARKED_KEPT = "parked-kept"
+    EDITS_COMMITTED = "edits-committed"
+    UNITED = "united"
+    PUSH_REFUSED = "push-refused"
+    PUSH_NOTED = "push-noted"
+    ACCEPTANCE_MARKED = "acceptance-marked"
+    ACCEPTANCE_NOTED = "acceptance-noted"
+
+    # Who acts is written at the remote (vault/tenure.py).
+    LEASE_WRITTEN = "lease-written"
+    LEASE_PUSHED = "lease-pushed"
+    LEASE_BEGUN = "lease-begun"
+    STOOD_DOWN = "stood-down"
+    LEASE_RELEASED = "lease-released"
 
 
 def _armed() -> tuple[str, int]:

@@ -29,8 +29,8 @@ UNAVAILABLE = 69
 BUSY = 75
 CONFIG = 78
 
-# Command, and what it is for; its module has the same name and is imported when it is called, so that `check`
-# never waits for what it does not use.
+# Command, and what it is for; its module has the same name (with `_` for `-`) and is imported when it is
+# called, so that `check` never waits for what it does not use.
 COMMANDS = {
     "init": "Make a vault, or add `agent/` to one that is there.",
     "up": "Run the engine until ctrl-C or TERM.",
@@ -39,20 +39,27 @@ COMMANDS = {
     "explain": "Say what a session may do, and which line of which note says so.",
     "status": "Show the revision, what runs, and what needs you.",
     "log": "Show the audit trail.",
+    "blame": "Show who wrote each line of a note, and who asked for it.",
+    "undo": "Take back what a session published.",
     "cost": "Show what sessions have cost, and what is left.",
     "chat": "Talk to the agent.",
     "run": "Run a cron once, now, beside its schedule.",
     "crons": "Show every cron's next and past slots.",
     "confirm": "Apply deletions that the engine holds back.",
+    "resume": "Look again at what sync stands still for, or accept a rewritten history.",
+    "rollback": "Go back to what governed the agent before.",
+    "pin": "Run one revision, whatever is newer.",
+    "unpin": "Go on with the newest revision.",
     "sessions": "List sessions; show one, or restore its edits.",
     "proposals": "List what agents propose; show, approve or deny it.",
+    "hooks": "Make git check and merge in a clone as the engine does.",
     "doctor": "Try out what this machine can hold sessions in with.",
     "schema": "Print the JSON Schemas of the kinds.",
     "practice": "Answer one prompt without a model.",
 }
 
-# Called by programs, not by people: what the engine starts, and what a container asks.
-FOR_PROGRAMS = frozenset({"web", "gateway", "health"})
+# Called by programs, not by people: what the engine starts, and what a container or git asks.
+FOR_PROGRAMS = frozenset({"web", "gateway", "health", "merge-driver"})
 
 
 class Commands(click.Group):
@@ -64,7 +71,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS and cmd_name not in FOR_PROGRAMS:
             return None
-        module = importlib.import_module(f"vaultloop.cli.{cmd_name}")
+        module = importlib.import_module(f"vaultloop.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

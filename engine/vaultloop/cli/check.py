@@ -84,6 +84,8 @@ class Report:
 @click.option("--fix", is_flag=True, help="Correct what is safe to correct.")
 @click.option("--diff", "--dry-run", is_flag=True, help="Show what --fix would change, and change nothing.")
 @click.option("--staged", is_flag=True, help="Check what is staged for the next commit.")
+@click.option("--at", "after", metavar="REVISION", help="Check a revision; nothing need be checked out.")
+@click.option("--from", "before", metavar="REVISION", help="With --at: only what changed since this one.")
 @click.option("--strict", "--warnings-as-errors", is_flag=True, help="Fail for warnings too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print problems and nothing else.")
 @as_json
@@ -93,6 +95,8 @@ def command(
     fix: bool,
     diff: bool,
     staged: bool,
+    after: str | None,
+    before: str | None,
     strict: bool,
     quiet: bool,
     as_json: bool,
@@ -101,13 +105,21 @@ def command(
     folders of it that PATH names.
 
     Exits 1 if there is an error; warnings alone do not count. What --fix puts
-    right is marked [*]: it never lets anybody in and never deletes text.
+    right is marked [*]: it never lets anybody in and never deletes text. With
+    --at it needs a repository and no working tree, as in a hook of a server;
+    PATH is then the vault's folder in it.
     """
     # The whole command is shorter than looking for garbage would be, on its way and at its end.
     gc.disable()
     if staged and (fix or diff):
         raise click.UsageError("--staged only looks; stage what `vaultloop check --fix` has corrected.")
-    if staged:
+    if before is not None and after is None:
+        raise click.UsageError("--from says what to compare with; say with --at what to look at")
+    if after is not None and (staged or fix or diff):
+        raise click.UsageError("--at only looks at a revision; it goes with none of --staged, --fix, --diff")
+    if after is not None:
+        report = _of_revision(paths, after, before)
+    elif staged:
         report = _of_staged(paths)
     elif fix or diff:
         report = _of_fixing(_target(paths), write=not diff)
@@ -235,6 +247,18 @@ def _of_staged(paths: tuple[Path, ...]) -> Report:
     found = staged(place, Effort(), named=place != Path())
     inspection = inspected_change(found.before, found.after, found.changed, _kinds)
     return Report(found.after, counted(len(found.changed), "staged file"), inspection.problems)
+
+
+def _of_revision(paths: tuple[Path, ...], after: str, before: str | None) -> Report:
+    from vaultloop.vault.incoming import incoming  # noqa: PLC0415
+    from vaultloop.vault.inspection import inspected_change  # noqa: PLC0415
+
+    if len(paths) > 1 or any(path.is_absolute() for path in paths):
+        raise click.UsageError("--at takes one folder: the vault's, as it is called in the repository")
+    vault = paths[0].as_posix() if paths else "."
+    found = incoming("" if vault == "." else vault, after, before)
+    inspection = inspected_change(found.before, found.after, found.changed, _kinds)
+    return Report(found.after, counted(len(found.changed), "changed file"), inspection.problems)
 
 
 def _report(target: Target, files: "ReadableFiles", found: "Inspection") -> Report:

@@ -26,10 +26,11 @@ def command(state: Path) -> None:
     from vaultloop.gateway.keys import LONGEST_LINE, Keys  # noqa: PLC0415
 
     require_parts()
+    from vaultloop.aio.privacy import close_to_others  # noqa: PLC0415
     from vaultloop.gateway import process  # noqa: PLC0415 - only once it is known to be installed
 
     # No time in a line: the engine forwards them into its own log.
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     # Before there is a key in this process.
-    process.close_to_others()
+    close_to_others()
     process.run(state, Keys.from_line(sys.stdin.buffer.readline(LONGEST_LINE)))

@@ -16,11 +16,12 @@ from vaultloop.state.directory import StateDirectory
 def command(settings: Settings, *, as_json: bool) -> None:
     """Say how the engine is; exit 0 if it is well, 1 if not.
 
-    Asks the running engine over its socket and waits at most two seconds.
+    Asks the engine of this machine over its socket and waits at most two seconds.
+    One that stands by for another is well.
     """
     from vaultloop.web import health  # noqa: PLC0415 - --help needs none
 
-    found = asyncio.run(health.ask(StateDirectory(settings.state).socket))
+    found = asyncio.run(health.of_this_machine(StateDirectory(settings.state)))
     if as_json:
         from vaultloop.cli import output  # noqa: PLC0415 - likewise
 

@@ -47,7 +47,7 @@ async def _plan(settings: Settings) -> Any:
         from vaultloop import offline  # noqa: PLC0415 - the engine is only loaded where none runs
 
         # It looks at what lies in the folder now, settled or not.
-        return {**(await offline.plan(settings)).as_json(), "unsettled": []}
+        return {**(await offline.plan(settings)).as_json(), "unsettled": [], "attention": []}
 
 
 def _between(given: GivenSettings, before: str, after: str) -> Any:
@@ -65,6 +65,9 @@ def _print(found: dict[str, Any]) -> None:
         output.print_change(change)
     summary = counted(len(found["changes"]), "change") if found["changes"] else "Nothing to change"
     output.console.print(f"{summary} at {(found['revision'] or '')[:10] or 'no revision yet'}.")
+    for said in found.get("attention", ()):
+        # What is held, pinned or paused: why this is not the plan of the newest revision.
+        output.say(said)
     if waiting := found.get("unsettled"):
         are, they = ("is", "it") if len(waiting) == 1 else ("are", "they")
         output.console.print(

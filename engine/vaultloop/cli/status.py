@@ -1,5 +1,6 @@
 """`vaultloop status`: how everything stands."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -22,9 +23,12 @@ QUIET = ("Ready", "Suspended")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Show the revision, what runs, and what needs you."""
     from vaultloop.overview import overview  # noqa: PLC0415
+    from vaultloop.vault.standing import last_contact  # noqa: PLC0415
 
     with records(settings) as database:
         found = overview(database)
+    contact = last_contact(settings.state)
+    found["contact"] = contact.isoformat(timespec="seconds") if contact else None
     found["engine"] = "running" if StateDirectory(settings.state).is_held else "stopped"
     output.print_json(found) if as_json else _tell(found)
 
@@ -39,12 +43,24 @@ def _tell(found: dict[str, Any]) -> None:
     push = found["push"]
     since = f" since {push['since']}" if push["state"] == "stranded" else ""
     say(f"push      {push['state']}{since}")
+    if found["contact"]:
+        say(f"remote    answered last at {found['contact']}")
+    _tell_lease(found["lease"])
     say(f"sessions  {sandbox_text(found['sandbox'])}")
     for sentence in dict.fromkeys(filter(None, (*found["attention"], push["message"]))):
         say(Text(f"!         {plain(sentence)}", style="red"))
     say()
     for resource in sorted(found["resources"], key=lambda r: (r["condition"] in QUIET, r["kind"], r["name"])):
         _tell_resource(resource)
+
+
+def _tell_lease(lease: Mapping[str, Any]) -> None:
+    """Who acts at the remote, where there is one."""
+    if not lease:
+        return
+    output.console.print(f"acts      {'this engine' if lease['acts'] else 'no: this engine stands by'}")
+    if lease["why"]:
+        output.console.print(Text(f"!         {plain(lease['why'])}", style="red"))
 
 
 def _tell_resource(resource: dict[str, Any]) -> None:

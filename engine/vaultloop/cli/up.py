@@ -17,12 +17,18 @@ from vaultloop.web.child import require_extra
 
 @click.command(name="up")
 @click.option("--chat", is_flag=True, help="Also chat with the agent here, where there is a terminal.")
+@click.option(
+    "--no-wait", is_flag=True, help="Where another engine acts on the state directory: end with exit code 75."
+)
 @with_settings
-def command(settings: Settings, *, chat: bool) -> None:
+def command(settings: Settings, *, chat: bool, no_wait: bool) -> None:
     """Run the engine until ctrl-C or TERM.
 
     It keeps the running agent equal to the vault, fires its crons and answers.
     With --chat and a terminal the log goes to engine.log in the state directory.
+
+    One engine acts. Where another one does, this one stands by, is healthy, and
+    takes over when that one ends.
     """
     from vaultloop import daemon  # noqa: PLC0415 - --help must not load the engine
 
@@ -33,7 +39,13 @@ def command(settings: Settings, *, chat: bool) -> None:
     state = StateDirectory(settings.state)
     state.make()
     logs.configure(settings.log_level, file=state.log if interactive else None)
-    asyncio.run(daemon.up(settings, beside=lambda: _welcome(settings, interactive=interactive)))
+    running = daemon.up(
+        settings,
+        beside=lambda: _welcome(settings, interactive=interactive),
+        on_standby=lambda why: click.echo(why, err=True),
+        wait=not no_wait,
+    )
+    asyncio.run(running)
 
 
 async def _welcome(settings: Settings, *, interactive: bool) -> None:

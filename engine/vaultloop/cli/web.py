@@ -20,15 +20,22 @@ from vaultloop.state.directory import StateDirectory
 @click.option(
     "--listen", required=True, envvar="VAULTLOOP_WEB", help="Address and port, such as 127.0.0.1:8080."
 )
-def command(state: Path, listen: str) -> None:
-    """Answer /healthz over HTTP until ctrl-C or TERM.
+@click.option(
+    "--engine",
+    type=click.Path(path_type=Path),
+    help="Socket of one engine, which may have to wait for its address; without it, of who acts there.",
+)
+@click.option("--secret-on-stdin", is_flag=True, help="Take webhooks: their secret is on standard input.")
+def command(state: Path, listen: str, engine: Path | None, *, secret_on_stdin: bool) -> None:
+    """Answer /healthz, /metrics and /hooks/git over HTTP until ctrl-C or TERM.
 
-    Needs no settings and holds no secret: it asks the engine over its socket in
+    Needs no settings and holds no secret but that of webhooks, which is never
+    an argument or in the environment: it asks the engine over its socket in
     the state directory. `vaultloop up` starts it by itself where the setting
     `web` is given.
     """
     from vaultloop.web.address import Address  # noqa: PLC0415 - --help needs none
-    from vaultloop.web.child import require_extra  # noqa: PLC0415
+    from vaultloop.web.child import LONGEST_LINE, require_extra, secret_from  # noqa: PLC0415
 
     try:
         address = Address.parse(listen)
@@ -40,4 +47,11 @@ def command(state: Path, listen: str) -> None:
     # No time in a line: the engine forwards them into its own log.
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    server.serve(address, StateDirectory(state).socket)
+    secret = None
+    if secret_on_stdin:
+        from vaultloop.aio.privacy import close_to_others  # noqa: PLC0415 - likewise
+
+        # Before there is a secret in this process.
+        close_to_others()
+        secret = secret_from(sys.stdin.buffer.readline(LONGEST_LINE))
+    server.serve(address, engine or StateDirectory(state).socket, secret, waits=engine is not None)

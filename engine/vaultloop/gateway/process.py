@@ -1,9 +1,7 @@
-"""The life of the gateway process: closed to its neighbours, ended by its engine."""
+"""The life of the gateway process, ended by its engine."""
 
 import asyncio
-import ctypes
 import os
-import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -18,20 +16,9 @@ from vaultloop.gateway.egress import Egress
 from vaultloop.gateway.keys import Keys
 from vaultloop.gateway.server import serve
 
-_PR_SET_DUMPABLE = 4
-
 # How soon the thread that understands a large body makes way for the event loop (seconds). The loop waits so
 # long for each of the some thirty steps of a request, and Python's own 5 ms would add up.
 _SWITCH_INTERVAL = 0.0005
-
-
-def close_to_others() -> None:
-    """Let no process of the same user look into this one: /proc, ptrace, core files (prctl(2))."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl(PR_SET_DUMPABLE): {os.strerror(number)}")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(state: Path, keys: Keys) -> None:

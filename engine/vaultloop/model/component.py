@@ -171,6 +171,10 @@ class Slots(Protocol):
         """
         ...
 
+    def take_over(self, job: str, slots: Sequence[str], since: datetime, *, detail: str) -> None:
+        """Leave `slots` to the engine before this one; those after `since` count. In one transaction."""
+        ...
+
     def miss(self, job: str, slots: Sequence[str], until: datetime, *, detail: str = "") -> None:
         """Record slots without an entry as missed and consider `until`, both in one transaction."""
         ...

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vaultloop.aio.clock import Clock
+from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.change import AnyChange
 from vaultloop.model.component import Component
 from vaultloop.model.errors import Retry, Stalled
@@ -122,6 +123,7 @@ class Applier:
             # The text of an unforeseen error may hold anything, a secret too: it stays in the log.
             return Failed("InternalError", f"This is a bug: {type(error).__name__}. The log has the details.")
         log.info("%s %s", change.action, change.ref, extra=where)
+        reached(Failpoint.RESOURCE_APPLIED)
         return None
 
     def _missing_dependency(self, change: AnyChange) -> Ref | None:

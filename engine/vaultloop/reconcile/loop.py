@@ -59,7 +59,15 @@ class VaultPort(Protocol):
         ...
 
     async def look(self) -> str | None:
-        """Take what folder and remote have; the newest revision, None while there is none."""
+        """Take what folder and remote have; the revision that is to run, None while there is none."""
+        ...
+
+    async def chosen(self) -> str | None:
+        """The revision that is to run by what is known already, None while there is none."""
+        ...
+
+    async def fall_back(self, revision: str, error: Exception) -> str | None:
+        """The revision to run in place of one that cannot be loaded; None if there is no other."""
         ...
 
     async def git(self, work: Callable[..., R], *args: Any) -> R:
@@ -146,17 +154,13 @@ class Reconciler:
         async with self._turn:
             try:
                 head = await self._vault.look()
-            except VaultloopError:
+            except Exception:
                 await self._start_without_sync()
                 raise
             if head is None:
                 self._tell()
                 return Report(None)
-            declarations = await self._declarations_of(head)
-            if self._is_settled(declarations):
-                self._saw(head)
-                return Report(head, again=self._again)
-            return await self._reconcile(head, declarations)
+            return await self._make_so(head)
 
     async def preview(self) -> Plan:
         """What the newest revision would change; deletes that are held are among it. Changes nothing.
@@ -168,7 +172,7 @@ class Reconciler:
             head = await self._vault.look()
             if head is None:
                 raise VaultloopError("The vault has no commit yet: there is nothing to plan.")
-            snapshot = await self._load(head)
+            head, _, snapshot = await self._loaded(head)
             desired = planner.desire(snapshot, self._book.last_good(), self._kinds)
             notes = await self._vault.git(lambda: notes_in(self._vault.repository.files(head)))
             known = Known(notes, self._owners)
@@ -189,10 +193,35 @@ class Reconciler:
 
     # The steps of an iteration.
 
-    async def _reconcile(self, head: str, declarations: str) -> Report:
+    async def _make_so(self, head: str) -> Report:
+        if await self._is_unchanged(head):
+            self._saw(head)
+            return Report(head, again=self._again)
+        return await self._reconcile(*await self._loaded(head))
+
+    async def _is_unchanged(self, head: str) -> bool:
+        if self._declarations is None:
+            return False
+        try:
+            return self._is_settled(await self._declarations_of(head))
+        except Exception:
+            # Loading it fails too, and that is where it is told.
+            log.debug("the declarations of %s cannot be found", head, exc_info=True)
+            return False
+
+    async def _loaded(self, head: str) -> tuple[str, str, Snapshot]:
+        """Understand `head`, or what runs in its place if that fails: revision, declarations, snapshot."""
+        try:
+            return head, await self._declarations_of(head), await self._load(head)
+        except Exception as error:
+            instead = await self._vault.fall_back(head, error)
+            if instead is None:
+                raise
+            return instead, await self._declarations_of(instead), await self._load(instead)
+
+    async def _reconcile(self, head: str, declarations: str, snapshot: Snapshot) -> Report:
         afresh = declarations != self._declarations
         self._declarations = None
-        snapshot = await self._load(head)
         last_good = self._book.last_good()
         desired, waiting = self._check(
             planner.desire(snapshot, last_good, self._kinds), last_good, declarations
@@ -208,9 +237,8 @@ class Reconciler:
 
     async def _start_without_sync(self) -> None:
         """Run what is known of the vault, if nothing runs yet: the last good outlives trouble on the way."""
-        head = await self._vault.git(lambda: self._vault.repository.head)
-        if self._head is None and head is not None:
-            self._on_report(await self._reconcile(head, await self._declarations_of(head)))
+        if self._head is None and (head := await self._vault.chosen()) is not None:
+            self._on_report(await self._reconcile(*await self._loaded(head)))
 
     async def _load(self, head: str) -> Snapshot:
         if self._head is None:

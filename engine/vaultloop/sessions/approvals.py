@@ -61,8 +61,8 @@ class Approvals:
             self._settle(proposal, ProposalState.STALE, why)
             raise Stalled(f"Proposal {number} cannot be taken any more: {why}.", cure="")
         integrated = await self._merged(proposal, by)
-        if integrated.parked:
-            paths = ", ".join(integrated.parked)
+        if in_the_way := integrated.parked or integrated.contested:
+            paths = ", ".join(in_the_way)
             raise Stalled(
                 f"Proposal {number} cannot be merged: {paths} changed in another way since it was made."
                 " Nothing was changed, and it stays open.",

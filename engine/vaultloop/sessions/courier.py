@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import Clock, sleep
@@ -23,7 +23,15 @@ LONGEST_PAUSE = 300.0
 class Courier:
     """Offers replies to their channels. A slow chat delays no other one."""
 
-    def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], clock: Clock) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Mapping[str, Channel],
+        clock: Clock,
+        acting: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Nothing is handed out while this engine is not `acting`."""
+        self._acting = acting
         self._outbox = outbox
         self._channels = channels
         self._clock = clock
@@ -60,7 +68,7 @@ class Courier:
 
     async def _serve(self, group: asyncio.TaskGroup, channel: str, chat: str) -> None:
         try:
-            while reply := self._outbox.next(channel, chat):
+            while self._acting() and (reply := self._outbox.next(channel, chat)):
                 if reply.key not in self._taken and not await self._handed_over(reply):
                     self._come_back(group)
                     return

@@ -24,9 +24,10 @@ from vaultloop.sessions import commands, report
 from vaultloop.sessions.approvals import Approvals
 from vaultloop.sessions.bursts import Bursts
 from vaultloop.sessions.courier import Courier
-from vaultloop.sessions.publication import restore
+from vaultloop.sessions.publication import OWNERS_CHAT, restore
 from vaultloop.sessions.queue import Queue, persistently
 from vaultloop.sessions.services import FIRST_PAUSE, Services
+from vaultloop.sessions.undoing import Undoing
 from vaultloop.state.inbox import Fate, answer_key
 from vaultloop.state.turns import TurnRecord, TurnState
 
@@ -54,7 +55,7 @@ class Dispatcher:
         `status` and `crons` tell of the whole engine: the first is for the owner's own chat alone.
         `channels`, by platform, may change while it runs.
         """
-        self._courier = Courier(services.outbox, channels, services.clock)
+        self._courier = Courier(services.outbox, channels, services.clock, services.acting)
         self._services = replace(
             services,
             on_owed=_both(services.on_owed, self._courier.offer),
@@ -162,8 +163,18 @@ class Dispatcher:
         """How many turns of a conversation are queued or running."""
         return len(self._turns.unfinished(conversation))
 
+    def look_again(self) -> None:
+        """This engine acts again: what waits may start, and what is owed may be told."""
+        self._queue.ring()
+        self._courier.offer()
+
     def offer_replies(self) -> None:
         """Somebody is there now who may take replies."""
+        self._courier.offer()
+
+    def tell_owner(self, key: str, text: str) -> None:
+        """Something that the owner must know though they asked nothing; once for each `key`."""
+        self._outbox.put(Reply(key, *OWNERS_CHAT, text), self._clock.now())
         self._courier.offer()
 
     async def ended(self, turn_id: str) -> TurnRecord:
@@ -187,6 +198,14 @@ class Dispatcher:
         """The owner's decisions about proposals; one object, for one decision is made at a time."""
         services = self._services
         return Approvals(services.proposals, services.sync, self._clock, services.on_published)
+
+    @cached_property
+    def undoing(self) -> Undoing:
+        """The owner takes something back; one object, for the same reason."""
+        services = self._services
+        return Undoing(
+            services.database, services.sync, self._clock, services.on_published, author=services.author
+        )
 
     # From messages to turns
 

@@ -56,11 +56,12 @@ class Published:
     Attributes:
         commit: what was made of them; None where nothing was to commit.
         refused: what was left out of it.
-        parked: the paths because of which the commit waits for a human, and nothing of it is on the branch.
+        parked: files in the folder that are in the way of the commit, so that nothing of it is on the branch.
         look: how that human sees the commit.
         waiting: what waits for the owner; of the commit itself too, if it would change protected paths.
         admitted: protected paths that were changed without asking.
         decides: whether the answer goes to the owner, who decides about what waits.
+        joined: how it was joined with what others wrote meanwhile, where that was not plain.
     """
 
     commit: str | None
@@ -70,6 +71,7 @@ class Published:
     waiting: tuple[Proposal, ...] = ()
     admitted: tuple[str, ...] = ()
     decides: bool = False
+    joined: tuple[str, ...] = ()
 
     @property
     def arrived(self) -> bool:
@@ -80,16 +82,19 @@ class Published:
     @property
     def warning(self) -> str:
         """What a reader of the answer has to know first; empty if all of it is in the vault."""
-        if not self.refused and not self.parked and not self.waiting:
-            return ""
-        parts = [f"{'Not all' if self.arrived else 'Nothing'} of this is in the vault."]
+        parts = []
+        if self.refused or self.parked or self.waiting:
+            parts.append(f"{'Not all' if self.arrived else 'Nothing'} of this is in the vault.")
         if self.refused:
             parts.append(f"Not published:\n{_listed(self.refused)}")
         if self.parked:
             parts.append(
-                "Somebody else changed these at the same time, so a human has to look:\n"
-                f"{_listed(self.parked)}\nWhat the session made of them: {self.look}"
+                "Something lies in the folder that is not in the vault, staged or ignored by git, in the way"
+                f" of these, so a human has to look:\n{_listed(self.parked)}\n"
+                f"What the session made of them: {self.look}"
             )
+        if self.joined:
+            parts.append(f"Others wrote in the same places meanwhile:\n{_listed(self.joined)}")
         parts += [asked(proposal) if self.decides else _waits(proposal) for proposal in self.waiting]
         return "\n\n".join(parts)
 
@@ -133,14 +138,15 @@ class Publication:
         if commit is None and not proposals.of_session(record.id):
             commit = await self._sort_out(view, policy)
         await self._keep()
-        parked = await self._bring_in(commit, view.revision) if commit else ()
+        integrated = await self._bring_in(commit, view.revision) if commit else None
         for change in proposals.of_session(record.id, (ProposalState.ADMITTED,)):
             await self._bring_admitted(change, policy)
-        published = self._published(commit, parked)
+        published = self._published(commit, integrated)
         self._tell_owner(published)
         return published
 
-    def _published(self, commit: str | None, parked: tuple[str, ...]) -> Published:
+    def _published(self, commit: str | None, integrated: Integrated | None) -> Published:
+        parked = integrated.parked if integrated else ()
         session, proposals = self._record.id, self._services.proposals
         admitted = (p for p in proposals.of_session(session, (ProposalState.ADMITTED,)) if p.result)
         return Published(
@@ -151,6 +157,7 @@ class Publication:
             tuple(proposals.of_session(session, (ProposalState.OPEN,))),
             tuple(path for change in admitted for path in change.draft.paths),
             self._asked_by_owner,
+            integrated.notes if integrated else (),
         )
 
     @property
@@ -185,6 +192,7 @@ class Publication:
             author=services.author,
             signer=services.signer,
             now=now,
+            largest_file=services.sync.largest_file,
         )
         changes = await asyncio.to_thread(view.changes)
         made = await asyncio.to_thread(sorting.result, changes, services.sync.git_from_thread)
@@ -214,17 +222,17 @@ class Publication:
         for proposal in self._services.proposals.of_session(self._record.id):
             await self._services.sync.git(repository.keep, proposal.reference, proposal.commit)
 
-    async def _bring_in(self, commit: str, base: str) -> tuple[str, ...]:
-        """Bring in what may be published; the paths that have to wait for a human."""
+    async def _bring_in(self, commit: str, base: str) -> Integrated | None:
+        """Bring in what may be published; None for what is a proposal by now."""
         proposals, record = self._services.proposals, self._record
         if commit in [proposal.commit for proposal in proposals.of_session(record.id)]:
-            return ()
+            return None
         integrated = await self._integrate(commit, closed)
-        if integrated.protected:
-            draft = Draft(record.id, record.turn.scope, commit, base, integrated.protected, _CAME_UNDER)
+        if protected := tuple(sorted({*integrated.protected, *integrated.contested})):
+            draft = Draft(record.id, record.turn.scope, commit, base, protected, _CAME_UNDER)
             proposals.add(draft, ProposalState.OPEN, self._services.clock.now())
             await self._keep()
-        return integrated.parked
+        return integrated
 
     async def _bring_admitted(self, change: Proposal, policy: Policy) -> None:
         """Bring in what needs nobody's consent, if that is still so upon what the vault is by now."""
@@ -232,7 +240,7 @@ class Publication:
         repository = services.sync.repository
         gate = LateGate(repository, services.admission, policy, now)
         integrated = await self._integrate(change.commit, gate)
-        if not integrated.parked and not integrated.protected:
+        if not integrated.parked and not integrated.protected and not integrated.contested:
             services.proposals.arrived(change.number, change.commit, now)
             return
         draft = change.draft
@@ -241,7 +249,7 @@ class Publication:
                 repository.files(draft.base), repository.files(draft.commit)
             )
         )
-        reason = _CHANGED_TOO if integrated.parked else _NOT_ANY_MORE
+        reason = _CHANGED_TOO if integrated.parked or integrated.contested else _NOT_ANY_MORE
         services.proposals.open_up(change.number, reason, permissions, now)
 
     def _tell_owner(self, published: Published) -> None:
@@ -268,7 +276,8 @@ class Publication:
                 await sleep(self._services.clock, error.after)
         else:
             raise AssertionError("the last try returns or raises")
-        done = "parked" if integrated.parked else "held" if integrated.protected else "published"
+        held = integrated.protected or integrated.contested
+        done = "parked" if integrated.parked else "held" if held else "published"
         self._log.info("%s %s", done, commit[:12], extra={"commit": commit})
         self._services.on_published()
         return integrated

@@ -94,7 +94,7 @@ class Queue:
         """Look when somebody rings and when a next try is due, until cancelled."""
         while True:
             await self._woken()
-            if self._begun:
+            if self._begun and self._services.acting():
                 await persistently("the queue of turns", self._look, self._clock)
 
     async def _woken(self) -> None:

@@ -72,6 +72,7 @@ class Services:
         admission: who decides about changes of what governs the agent.
         on_published: rings the bell of the state flow; called after a commit came onto the branch.
         on_owed: there is a new reply in the outbox.
+        acting: whether this engine may start and answer anything now; another one may have its lease.
         environment: of the engine; next to nothing of it reaches a session.
     """
 
@@ -93,6 +94,7 @@ class Services:
     clock: Clock
     on_published: Callable[[], None]
     on_owed: Callable[[], None]
+    acting: Callable[[], bool] = lambda: True
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property

@@ -29,6 +29,7 @@ from vaultloop.sessions.publication import Publication, kept_hint
 from vaultloop.sessions.services import Services, SessionLog
 from vaultloop.state.turns import TurnRecord, TurnState
 from vaultloop.vault.files import Revised
+from vaultloop.vault.last_good import governed
 from vaultloop.vault.view import View
 
 # How long a failed run waits for its next try: the first time, each time twice as long, and at most.
@@ -258,7 +259,7 @@ class Session:
             head = sync.repository.head
             if head is None:
                 raise Stalled("The vault is empty.", cure="Commit a note, or run `vaultloop init`.")
-            files = sync.repository.files(head)
+            files = governed(sync.repository, head, sync.runs)
             told = instructions(policy, files, services.contributors)
             return files, told, placeholders.filled(turn, last, policy, sync.repository, head)
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from vaultloop.model.policy import Policy
 from vaultloop.state.proposals import Draft
 from vaultloop.vault.files import Files
+from vaultloop.vault.oversize import LARGEST_FILE
 from vaultloop.vault.protected import protected_in
 from vaultloop.vault.publish import (
     LOST,
@@ -62,14 +63,19 @@ class Sorting:
         author: Identity,
         signer: Signer,
         now: datetime,
+        largest_file: int = LARGEST_FILE,
     ) -> None:
+        """`largest_file`: bytes of the largest file that is committed."""
         self._repository, self._view, self._policy, self._audit = repository, view, policy, audit
         self._admission, self._author, self._signer, self._now = admission, author, signer, now
+        self._largest_file = largest_file
 
     def result(self, changes: Changes, in_git: InGit = here) -> Sorted:
         """Write the commits, each upon the view's base; the repository is used inside `in_git` only."""
         selection = in_git(lambda: self._selected(changes))
-        gathered = gather(self._repository, self._view, selection, self._policy, in_git)
+        gathered = gather(
+            self._repository, self._view, selection, self._policy, in_git, largest_file=self._largest_file
+        )
         return in_git(lambda: self._sorted(gathered, changes))
 
     def _sorted(self, gathered: Gathered, changes: Changes) -> Sorted:

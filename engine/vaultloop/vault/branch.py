@@ -4,29 +4,32 @@ Plain synchronous code for the git thread. Each step reads the branch anew and m
 so it does not matter who else (the human's own git, another step) moved it meanwhile.
 """
 
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pygit2.enums import RepositoryState
-
 from vaultloop.aio.clock import Clock
-from vaultloop.model.errors import Paused, Retry
-from vaultloop.vault.checkout import Checkout, DirtyError
-from vaultloop.vault.folder import Edit, Folder
+from vaultloop.aio.failpoint import Failpoint, reached
+from vaultloop.model.errors import Paused
+from vaultloop.vault.checkout import DirtyError
+from vaultloop.vault.folder import Folder
+from vaultloop.vault.folder_edits import ATTEMPTS, FolderEdits, UnsettledError, listed, moves_too_fast
+from vaultloop.vault.held import Held
+from vaultloop.vault.merge.tree import AuditError
 from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.protected import SETTINGS, protected_in
 from vaultloop.vault.repository import HeadMovedError, Identity, Repository
 from vaultloop.vault.revision import RevisionFiles
+from vaultloop.vault.signing import AuthorClass
+from vaultloop.vault.target import Target, Targets
 from vaultloop.vault.trees import shown
+from vaultloop.vault.trust import Trust
 
-# Others move the branch or edit files while we work; more rounds than this mean that something is wrong.
-ATTEMPTS = 10
+__all__ = ["Branch", "Gate", "Integrated", "UnsettledError", "closed", "listed"]
 
-
-class UnsettledError(Retry):
-    """Somebody is writing a declaration just now: half of one must not count."""
-
+log = logging.getLogger(__name__)
 
 # Given the vault before and after a merge, and the protected paths that differ: those of them that nobody
 # allowed to differ.
@@ -39,35 +42,49 @@ def closed(before: RevisionFiles, after: RevisionFiles, paths: Collection[str]) 
     return paths
 
 
+def everybody_is_human(commit: str) -> AuthorClass:
+    """Who made a commit, where no key of an engine is known."""
+    del commit
+    return AuthorClass.HUMAN
+
+
 @dataclass(frozen=True, slots=True)
 class Integrated:
     """What became of a commit that was to be brought onto the branch.
 
     Attributes:
         revision: where the branch is now.
-        parked: paths that both sides changed; then nothing of the commit is on the branch, and it is kept
-            under `refs/vaultloop/parked/<commit>`.
+        parked: files in the folder that are in its way; then nothing of the commit is on the branch, and it
+            is kept under `refs/vaultloop/parked/<commit>`.
         protected: protected paths that it would have changed and may not; then too nothing of it is there.
+        contested: protected paths that somebody else has changed, too, so that what was shown of it is not
+            what would come; as with `protected`.
+        notes: how it was joined with what others wrote, where that was not plain, in sentences.
     """
 
     revision: str
     parked: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    contested: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Obstacle:
-    """Why a commit is not on the branch: the paths that are in its way; none of them if it is there."""
+class _Brought:
+    """How a commit came in, or the paths that are in its way."""
 
-    conflicts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    in_the_way: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.conflicts or self.protected)
+    contested: tuple[str, ...] = ()
 
 
 class Branch:
-    """The branch and, if there is one, the watched folder that follows it."""
+    """The branch and, if there is one, the watched folder that follows it.
+
+    Attributes:
+        merges, mended: how many joins, and notes rid of conflict markers, since the start.
+    """
 
     def __init__(
         self,
@@ -78,27 +95,28 @@ class Branch:
         human: Identity,
         folder: Folder | None = None,
         state: Path | None = None,
+        class_of: Callable[[str], AuthorClass | None] = everybody_is_human,
+        trust: Trust | None = None,
     ) -> None:
-        """`engine` signs for joins; `human` for edits in the folder, unless its git knows a name."""
+        """`engine` signs for joins; `human` for edits in the folder, unless its git knows a name.
+
+        `class_of` tells who made a commit (None for a merge); `trust` is as for `Sync`.
+        """
         self.repository = repository
-        self._clock = clock
-        self._engine = engine
-        self._human = (folder and folder.own_git and repository.configured_identity()) or human
-        self._folder = folder
-        self._checkout: Checkout | None = None
-        # What could not be looked at yet; None for everything.
-        self._waiting: set[str] | None = set()
-        self._recovered = False
-        # Whether the folder is known to have held this vault; one with its own git always does.
-        self._met = folder is None or folder.own_git
+        self.merges = self.mended = 0
+        self._targets = Targets(repository, class_of, clock=clock, engine=engine)
+        self._held = Held(repository)
+        # Up to this commit the notes were looked at for conflict markers.
+        self._looked_at = repository.head
+        self._edits: FolderEdits | None = None
         if folder is not None:
             assert state is not None
-            self._checkout = Checkout(repository, folder, state)
+            self._edits = FolderEdits(repository, folder, state, clock=clock, human=human, trust=trust)
 
     @property
     def is_there(self) -> bool:
         """False while the folder, which may hold the repository, is out of reach."""
-        return self._folder is None or self._folder.is_there
+        return self._edits is None or self._edits.folder.is_there
 
     def may_meet(self, other: str) -> bool:
         """Whether `other` may come onto the branch though it has no commit in common with it.
@@ -108,7 +126,8 @@ class Branch:
         head = self.repository.head
         if head is None or self.repository.merge_base(head, other):
             return True
-        return self._folder is not None and not self._folder.own_git and not self.repository.keeps("remote/")
+        fresh = self._edits is not None and not self._edits.folder.own_git
+        return fresh and not self.repository.keeps("remote/")
 
     def recover(self) -> None:
         """Put right what a crash left half-way, once; whoever works on the branch sees to it first.
@@ -117,10 +136,8 @@ class Branch:
             Retry: git is at work in the folder.
             Stalled: its index cannot be used.
         """
-        if self._checkout and not self._recovered:
-            with self.repository.at_work():
-                self._checkout.recover()
-        self._recovered = True
+        if self._edits:
+            self._edits.recover()
 
     def take_edits(self, named: Collection[str] | None) -> None:
         """Commit what humans edited in the folder: the settled ones of those named, or of all for None.
@@ -129,27 +146,10 @@ class Branch:
             Paused: the folder is gone or suddenly empty; nothing was committed.
             Retry: git is at work there. In both cases the next call looks at what this one should have.
         """
-        if self._folder is None:
+        if self._edits is None:
             return
-        wanted = None if named is None or self._waiting is None else {*named, *self._waiting}
-        self._waiting = wanted
-        if not self._folder.is_there:
-            raise self._folder.gone()
-        self.recover()
-        if wanted == set():
-            self._folder.follow(self.repository.head)
-            return
-        self._meet()
-        for _ in range(ATTEMPTS):
-            self._folder.follow(self.repository.head)
-            try:
-                with self.repository.at_work():
-                    self._commit_edits(self._folder.edits(wanted))
-            except HeadMovedError:
-                continue
-            self._waiting = set()
-            return
-        raise _moves_too_fast()
+        self._edits.take(named)
+        self._mend()
 
     def lying(self) -> FolderFiles:
         """What lies in the folder now, committed or not, settled or not.
@@ -157,15 +157,26 @@ class Branch:
         Raises:
             Paused: the folder is gone.
         """
-        assert self._folder is not None
-        if not self._folder.is_there:
-            raise self._folder.gone()
-        head = self.repository.head
-        self._folder.follow(head)
-        return FolderFiles(self._folder.path, head or "", self._folder.is_of_vault)
+        assert self._edits is not None
+        return self._edits.lying()
+
+    def review(self) -> Mapping[str, str | None]:
+        """What waits for a human and stops nothing, a sentence for each cause; None where nothing does."""
+        return {
+            "held": self._held.review(),
+            "size": self._edits.too_large if self._edits else None,
+            "index": self._edits.undecided if self._edits else None,
+            "staged": self._edits.checkout.remark if self._edits else None,
+            "signature": self._edits.withheld if self._edits else None,
+        }
+
+    @property
+    def held(self) -> int:
+        """How many declarations wait for their owner, as of the last review."""
+        return self._held.count
 
     def integrate(
-        self, commit: str, message: str = "Join two lines of work", gate: Gate = closed
+        self, commit: str, message: str = "Join two lines of work\n", gate: Gate = closed
     ) -> Integrated:
         """Bring a session's commit onto the branch; doing it again changes nothing.
 
@@ -177,10 +188,7 @@ class Branch:
         # What a human has saved by now counts, committed or not; which folders hold templates, also for
         # commits that change nothing of what governs the agent.
         self.take_edits(SETTINGS if gate is closed else None)
-        obstacle = self._bring(commit, message, gate)
-        if obstacle.conflicts:
-            self.repository.keep(f"parked/{commit}", commit)
-        return self._integrated(obstacle)
+        return self._integrated(commit, self._session_brought(commit, message, gate))
 
     def approve(self, commit: str, message: str) -> Integrated:
         """Bring in a commit that an owner approved, by a commit with `message`, which names the owner's act.
@@ -188,194 +196,196 @@ class Branch:
         Raises:
             Retry: git is at work in the folder.
         """
-        return self._integrated(self._bring(commit, message, None, joined=True))
+        return self._integrated(commit, self._session_brought(commit, message, None, approved=True))
 
     def unite(self, other: str, message: str) -> tuple[str, ...]:
-        """Fast-forward to `other`, or join it; returns the paths that both sides changed: then nothing moves.
+        """Fast-forward to `other`, or join it; returns the files in the folder that are in its way, if any.
 
-        Human edits of the same files that are not committed yet are committed first, settled or not; only
-        declarations must have settled.
+        Then nothing moves. Human edits of the same files that are not committed yet are committed first,
+        settled or not; only declarations must have settled.
 
         Raises:
             UnsettledError: one has not.
             Retry: git is at work in the folder, or others kept moving the branch.
+            Paused: the two cannot be joined without a loss, which is a fault of ours.
         """
-        return self._bring(other, message, None).conflicts
 
-    def _integrated(self, obstacle: _Obstacle) -> Integrated:
+        def decided(head: str | None) -> Target | _Brought:
+            if head is not None and self.repository.is_ancestor(other, head):
+                return _Brought()
+            return self._targets.of(head, other, message)
+
+        with _told_as_fault(other):
+            return self._moved(decided).in_the_way
+
+    def accept(
+        self, truth: str, since: str | None, message: str, on_target: Callable[[str], None]
+    ) -> tuple[str, ...]:
+        """Follow `truth`, a history that does not go on from ours; what is only here comes on top.
+
+        Args:
+            since: the newest commit that the remote had; what was changed here after that is only here.
+            on_target: hears of the commit that the branch is about to move to.
+
+        Returns and raises as `unite`.
+        """
+
+        def decided(head: str | None) -> Target:
+            if head is None or (since is not None and self.repository.is_ancestor(head, since)):
+                target = Target(truth)
+            else:
+                target = self._targets.upon(truth, since, head, message)
+            on_target(target.commit)
+            return target
+
+        with _told_as_fault(truth):
+            return self._moved(decided).in_the_way
+
+    def _integrated(self, commit: str, brought: _Brought) -> Integrated:
+        if brought.in_the_way:
+            self.repository.keep(f"parked/{commit}", commit)
+            reached(Failpoint.PARKED_KEPT)
         head = self.repository.head
         assert head is not None
-        return Integrated(head, obstacle.conflicts, obstacle.protected)
+        return Integrated(head, brought.in_the_way, brought.protected, brought.contested, brought.notes)
 
-    def _bring(self, other: str, message: str, gate: Gate | None, *, joined: bool = False) -> _Obstacle:
-        """Bring in `other`, by a commit of its own if `joined`; what is in its way, if it does not come in.
+    def _session_brought(
+        self, commit: str, message: str, gate: Gate | None, *, approved: bool = False
+    ) -> _Brought:
+        """Bring in a session's commit: through `gate`, or `approved` and then by a commit of its own."""
 
-        Without a `gate` it is a human's, and may change everything.
-        """
+        def decided(head: str | None) -> Target | _Brought:
+            if head is not None and self.repository.is_ancestor(commit, head):
+                return _Brought()
+            since = self._rewritten_since(head, commit)
+            target = self._targets.of(head, commit, message, since=since, always=approved)
+            contested = self._contested(head, since, commit)
+            protected = self._stopped(head, target.commit, gate) if gate else ()
+            if contested or protected:
+                return _Brought(protected=protected, contested=contested)
+            return target
+
+        try:
+            return self._moved(decided)
+        except AuditError as error:
+            log.exception("%s was not joined", commit[:12], exc_info=error)
+            base = self.repository.merge_base(commit, self.repository.head or commit)
+            return _Brought(in_the_way=tuple(map(shown, self.repository.changed_leaves(base, commit))))
+
+    def _moved(self, decide: Callable[[str | None], "Target | _Brought"]) -> _Brought:
+        """Move the branch to what is decided, if it is; anew whenever somebody else moves it meanwhile."""
         unwritable: tuple[str, ...] = ()
         for _ in range(ATTEMPTS):
-            if self._folder is not None:
-                self._folder.insist_on_presence()
-                self.recover()
-            head = self.repository.head
-            if head is not None and self.repository.is_ancestor(other, head):
-                return _Obstacle()
+            head = self._made_ready()
             try:
                 with self.repository.at_work():
-                    if self._commit_pending(head, other):
+                    decided = decide(head)
+                    if isinstance(decided, _Brought):
+                        return decided
+                    if self._made_way(head, decided.commit):
                         continue
-                    target, conflicts = self._target(head, other, message, joined=joined)
-                    if conflicts:
-                        return _Obstacle(conflicts)
-                    if protected := self._stopped(head, target, gate):
-                        return _Obstacle(protected=protected)
-                    self._advance(head, target)
+                    self._advance(head, decided)
+                    return _Brought(decided.notes)
             except HeadMovedError:
                 continue
             except DirtyError as error:
                 # A human wrote in between: theirs is committed in the next round, if it is ours to commit.
                 if error.paths == unwritable:
-                    return _Obstacle(unwritable)
+                    return _Brought(in_the_way=unwritable)
                 unwritable = error.paths
-        raise _moves_too_fast()
+        raise moves_too_fast()
 
-    def _stopped(self, head: str | None, target: str, gate: Gate | None) -> tuple[str, ...]:
-        """The protected paths that differ between the branch and what it would become, and may not."""
-        if gate is None:
+    def _made_ready(self) -> str | None:
+        """Where the branch is, once the folder may be written to."""
+        if self._edits is not None:
+            self._edits.folder.insist_on_presence()
+            self.recover()
+        return self.repository.head
+
+    def _made_way(self, head: str | None, target: str) -> bool:
+        """Commit what lies uncommitted in files that are about to be written; whether there was any."""
+        if self._edits is None:
+            return False
+        return self._edits.make_way(head, self.repository.changed_leaves(head, target).keys())
+
+    def _rewritten_since(self, head: str | None, commit: str) -> str | None:
+        """What a session's commit was made upon, if that is no part of the branch any more."""
+        parents = self.repository.read_commit(commit).parents
+        if head is None or not parents or self.repository.is_ancestor(parents[0], head):
+            return None
+        return parents[0]
+
+    def _contested(self, head: str | None, since: str | None, commit: str) -> tuple[str, ...]:
+        """The protected paths that a session's commit and the branch have changed in different ways."""
+        if head is None:
             return ()
+        base = since or self.repository.merge_base(head, commit)
+        theirs = self.repository.changed_leaves(base, commit)
+        ours = self.repository.changed_leaves(base, head)
+        both = [path for path, (_, now) in theirs.items() if path in ours and ours[path][1] != now]
+        if not both:
+            return ()
+        protected = protected_in(self.repository.files(head)) | protected_in(self.repository.files(commit))
+        return tuple(sorted(path for path in both if path in protected))
+
+    def _stopped(self, head: str | None, target: str, gate: Gate) -> tuple[str, ...]:
+        """The protected paths that differ between the branch and what it would become, and may not."""
         after = self.repository.files(target)
         before = self.repository.files(head) if head else self.repository.files_of_tree(None)
         protected = protected_in(before) | protected_in(after)
         differing = [path for path in self.repository.changed_leaves(head, target) if path in protected]
         return tuple(sorted(gate(before, after, differing))) if differing else ()
 
-    def conflicts(self, other: str) -> tuple[str, ...]:
-        """The paths that the branch and `other` have both changed since they parted."""
-        head = self.repository.head
-        return self.repository.join(head, other)[1] if head else ()
-
-    def _target(
-        self, head: str | None, other: str, message: str, *, joined: bool = False
-    ) -> tuple[str, tuple[str, ...]]:
-        if head is None or (not joined and self.repository.is_ancestor(head, other)):
-            return other, ()
-        tree, conflicts = self.repository.join(head, other)
-        if conflicts:
-            return head, conflicts
-        return self._write(tree, [head, other], message, self._engine), ()
-
-    def _advance(self, head: str | None, target: str) -> None:
-        if self._checkout is None:
-            self.repository.move(head, target)
+    def _advance(self, head: str | None, target: Target) -> None:
+        if target.merge is not None:
+            self._held.keep(target.merge, target.held)
+        if self._edits is None:
+            self.repository.move(head, target.commit)
         else:
-            self._note_meeting(target)
-            self._checkout.advance(head, target)
+            self._edits.note_meeting(target.commit)
+            self._edits.checkout.advance(head, target.commit)
+        self._looked_at = target.commit
+        self._tell(target)
 
-    def _commit_pending(self, head: str | None, other: str) -> bool:
-        """Commit what lies uncommitted in files that `other` changes; whether there was any."""
-        if self._folder is None:
-            return False
-        self._stand_back()
-        self._meet()
-        self._folder.follow(head)
-        base = self.repository.merge_base(head, other) if head else None
-        paths = self.repository.changed_leaves(base, other).keys()
-        edits = self._folder.edits(paths, settled=False)
-        self._wait_for_declarations(
-            [edit.path for edit in edits if self._folder.settling.is_prompt(edit.path)]
-        )
-        return self._commit_edits(edits)
+    def _tell(self, target: Target) -> None:
+        self.merges += target.merge is not None
+        self.mended += len(target.mended)
+        for note in target.notes:
+            log.info("joined: %s", note, extra={"commit": target.merge})
+        if target.mended:
+            log.warning(
+                "took conflict markers out of %s; both versions are kept",
+                listed(target.mended),
+                extra={"commit": target.commit},
+            )
 
-    def _wait_for_declarations(self, paths: Sequence[str]) -> None:
-        assert self._folder is not None
-        settled = {edit.path for edit in self._folder.edits(paths)} if paths else set()
-        if unsettled := [path for path in paths if path not in settled]:
-            raise UnsettledError(f"{listed(unsettled)} is being edited in the folder just now.", after=1)
-
-    def _commit_edits(self, edits: Sequence[Edit]) -> bool:
-        """Commit exactly these edits; whether anything was committed. HeadMovedError passes through."""
+    def _mend(self) -> None:
+        """Take markers out of what humans committed, in the folder or there with their own git."""
         for _ in range(ATTEMPTS):
-            if not edits:
-                return False
-            self._stand_back()
-            head = self.repository.head
-            with self.repository.in_bulk(len(edits)):
-                tree = self.repository.edit_leaves(head, {edit.path: edit.leaf for edit in edits})
-            commit = self._write(tree, [head] if head else [], _subject(edits), self._human)
-            assert self._checkout is not None
-            self._note_meeting(commit)
+            before, head = self._looked_at, self.repository.head
+            self._looked_at = head
+            if before is None or head is None or before == head:
+                return
             try:
-                self._checkout.record(head, commit)
-            except DirtyError as error:
-                # The human has staged something else there and is about to commit it themselves.
-                edits = [edit for edit in edits if edit.path not in error.paths]
-            else:
-                return True
-        return False
-
-    def _meet(self) -> None:
-        """Fill a folder without git that has not met this vault yet: else it looks like an emptied one.
-
-        Raises:
-            Paused: files there differ from the vault's.
-        """
-        assert self._folder is not None
-        assert self._checkout is not None
-        head = self.repository.head
-        self._met = self._met or self.repository.kept(self._folder.mark) is not None
-        if self._met or head is None:
-            return
-        try:
-            self._checkout.populate(head)
-        except DirtyError as error:
-            raise Paused(
-                f"The folder {self._folder.path} and the vault have different content in"
-                f" {listed(error.paths)}. Nothing was changed on either side."
-                " Make the files in the folder the same as in the vault, or move them away."
-            ) from error
-        self._note_meeting(head)
-
-    def _note_meeting(self, commit: str) -> None:
-        # Before the first commit is on the branch: afterwards a crash would make the folder a stranger.
-        if self._folder is not None and not self._met:
-            self.repository.keep(self._folder.mark, commit)
-            self._met = True
-
-    def _stand_back(self) -> None:
-        """Leave the folder alone while its human is in the middle of something with git."""
-        if self._folder is None or not self._folder.own_git:
-            return
-        current, state = self.repository.checked_out, self.repository.handle.state()
-        if state != RepositoryState.NONE:
-            name = RepositoryState(state).name.replace("_", " ").lower()
-            raise Retry(
-                f"A git {name} is going on in the folder {self._folder.path}. Finish it, or abort it; until"
-                " then the vault is not touched there."
-            )
-        if current != self.repository.branch:
-            raise Retry(
-                f"The folder {self._folder.path} has {current or 'no branch'} checked out. The vault is the"
-                f" branch {self.repository.branch}: git switch {self.repository.branch}."
-            )
-
-    def _write(self, tree: str, parents: list[str], message: str, author: Identity) -> str:
-        return self.repository.commit(tree, parents, message, author=author, at=self._clock.now())
+                with self.repository.at_work():
+                    if (target := self._targets.mend(before, head)) is not None:
+                        self._advance(head, target)
+                return
+            except HeadMovedError:
+                self._looked_at = before
+            except DirtyError:
+                # They go on editing: it is looked at again with the next edit.
+                return
 
 
-def _moves_too_fast() -> Retry:
-    return Retry("The branch moves faster than commits can be joined to it.", after=2)
-
-
-def _subject(edits: Sequence[Edit]) -> str:
-    if len(edits) == 1:
-        verb = "Delete" if edits[0].leaf is None else "Edit"
-        return f"{verb} {edits[0].path}\n"
-    lines = "\n".join(edit.path for edit in edits[:50])
-    more = f"\nand {len(edits) - 50} more" if len(edits) > 50 else ""
-    return f"Edit {len(edits)} files in the folder\n\n{lines}{more}\n"
-
-
-def listed(paths: Sequence[str]) -> str:
-    """Paths for a sentence."""
-    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    return ", ".join(map(shown, paths[:5])) + more
+@contextmanager
+def _told_as_fault(other: str) -> Iterator[None]:
+    """A join that would lose something does not happen, and its human is told."""
+    try:
+        yield
+    except AuditError as error:
+        log.exception("%s was not joined", other[:12], exc_info=error)
+        raise Paused(
+            f"{other[:12]} cannot be joined with what is here: {error} This is a fault of vaultloop; please"
+            " report it. Nothing was changed on either side. Merge the two by hand and push that."
+        ) from error

@@ -5,12 +5,13 @@ meanwhile is asked first, by a `DirtyError`. What is under way is written down b
 whoever starts after a crash can finish it or take it back.
 """
 
-import json
+import logging
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import pygit2
@@ -18,14 +19,19 @@ from pygit2.enums import FileMode
 
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Retry
+from vaultloop.vault.attributes import is_pointer
+from vaultloop.vault.disk import bring_to_disk, hand_over, insist_on_room
 from vaultloop.vault.files import is_utf8
 from vaultloop.vault.folder import Folder
 from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.index import Index, LockedIndex
+from vaultloop.vault.intent import Intent, Journal, Staged
 from vaultloop.vault.lock import break_leftover, lock_of
 from vaultloop.vault.repository import HeadMovedError, Repository
 from vaultloop.vault.settling import signature_of
-from vaultloop.vault.trees import Leaf, LeafChange
+from vaultloop.vault.trees import Leaf, LeafChange, shown
+
+log = logging.getLogger(__name__)
 
 INTENT_NAME = "folder-intent.json"
 
@@ -45,13 +51,23 @@ class DirtyError(Exception):
 
 
 class Checkout:
-    """Moves folder, branch and index together from one commit to the next."""
+    """Moves folder, branch and index together from one commit to the next.
+
+    Attributes:
+        remark: what a human should know of an index that was damaged.
+    """
 
     def __init__(self, repository: Repository, folder: Folder, state: Path) -> None:
         self._repository = repository
         self._folder = folder
-        self._intent = state / INTENT_NAME
+        self._journal = Journal(state / INTENT_NAME)
         self._index = Index(repository.path) if folder.own_git else None
+        self.remark: str | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something broke off half-way in this process, on a full disk, say: `recover` first."""
+        return self._journal.is_open
 
     def advance(self, old: str | None, new: str) -> None:
         """Move from `old` to `new`. Doing it again, from any point where it broke off, ends the same.
@@ -61,11 +77,22 @@ class Checkout:
             HeadMovedError: the branch is not at `old` any more; nothing has moved.
             Retry: git's lock is taken, or the disk refuses.
         """
+        try:
+            self._advance(old, new)
+        except (DirtyError, HeadMovedError, Retry):
+            # Before the branch moved, and everything was taken back.
+            self._journal.clear()
+            raise
+
+    def _advance(self, old: str | None, new: str) -> None:
         changes = self._changes(old, new)
         with self._locked(old) as index:
             self._refuse_staged(index, changes)
-            self._write_intent(old, new, writes=True)
+            self._insist_on_room(changes)
+            self._journal.write(Intent(old, new, writes=True))
             written = self._write_files(changes)
+            # Once the branch has moved, an empty file that a power cut left would pass as a human's edit.
+            bring_to_disk([self._folder.path / path for path, (_, now) in written.items() if now])
             reached(Failpoint.FILES_WRITTEN)
             try:
                 self._repository.move(old, new)
@@ -78,14 +105,18 @@ class Checkout:
     def record(self, old: str | None, new: str) -> None:
         """Move the branch to a commit of what lies in the folder already: no file is written.
 
-        Raises as `advance`.
+        What a human has staged of these files and then edited further counts as they saved it last, in the
+        index too; what they have staged of others stays. Raises as `advance`, also for a file that the index
+        holds the sides of a conflict of.
         """
         changes = self._changes(old, new)
         with self._locked(old) as index:
-            self._refuse_staged(index, changes)
-            self._write_intent(old, new, writes=False)
+            replaced = self._staged_otherwise(index, changes)
+            self._journal.write(Intent(old, new, writes=False, replaced=replaced))
             self._repository.move(old, new)
-            self._stage(index, changes)
+            self._stage(index, changes, replaced)
+        for path, leaf in replaced.items():
+            log.info("what was staged of %s before its last edit is %s", shown(path), _object(leaf))
         self._finish(changes, new)
 
     def populate(self, head: str) -> None:
@@ -94,7 +125,9 @@ class Checkout:
         Raises:
             DirtyError: files there have other content.
         """
-        self._write_files(self._changes(None, head))
+        changes = self._changes(None, head)
+        self._insist_on_room(changes)
+        self._write_files(changes)
 
     def recover(self) -> None:
         """Finish or take back what was under way when the engine was killed.
@@ -104,26 +137,47 @@ class Checkout:
         """
         if self._index:
             self._index.recover()
-        try:
-            intent, since = json.loads(self._intent.read_text()), self._intent.stat().st_mtime
-        except (FileNotFoundError, ValueError):
+            self._mend_index(self._index)
+        intent = self._journal.read()
+        if intent is None:
+            self._journal.clear()
             return
-        old, new = intent["old"], intent["new"]
         branch = lock_of(self._repository.path, f"refs/heads/{self._repository.branch}")
-        break_leftover(branch, f"{new}\n", since)
-        if self._repository.has(new):
-            self._finish_or_take_back(old, new, writes=intent["writes"])
-        self._intent.unlink(missing_ok=True)
+        break_leftover(branch, f"{intent.new}\n", intent.since)
+        reached(Failpoint.RECOVERY_BEGUN)
+        if self._repository.has(intent.new):
+            self._finish_or_take_back(intent)
+        self._journal.clear()
+        reached(Failpoint.RECOVERY_DONE)
 
-    def _finish_or_take_back(self, old: str | None, new: str, *, writes: bool) -> None:
-        changes = self._changes(old, new)
+    def _mend_index(self, index: Index) -> None:
+        tree = self._repository.tree_of(self._repository.head)
+        self.remark = index.mend(self._tree(tree)) or self.remark
+
+    def _finish_or_take_back(self, intent: Intent) -> None:
+        changes = self._changes(intent.old, intent.new)
         self._sweep(changes)
-        if self._repository.head == new:
+        reached(Failpoint.RECOVERY_SWEPT)
+        if self._repository.head == intent.new:
             # The branch moved, so the files were whole; a human may have edited them since.
-            with self._locked(old) as index:
-                self._stage(index, changes)
-        elif writes:
-            self._resume(old, new)
+            with self._locked(intent.old) as index:
+                self._stage(index, changes, intent.replaced)
+        elif intent.writes:
+            self._untear(changes)
+            self._resume(intent.old, intent.new)
+
+    def _untear(self, changes: Mapping[str, LeafChange]) -> None:
+        """Write anew what a power cut left half of: a file that holds but the begin of the new one."""
+        for path, (was, now) in changes.items():
+            if now is None or not now.is_file or not self._may_write(path):
+                continue
+            file = self._folder.path / path
+            if file.is_symlink() or self._holds(path) in (None, now.id, was.id if was else None):
+                continue
+            data, wanted = file.read_bytes(), self._worktree_content(path, now)
+            if len(data) < len(wanted) and wanted.startswith(data.rstrip(b"\0")):
+                log.warning("%s was half-written when the engine was killed; it is written anew", shown(path))
+                self._put(path, now)
 
     def _sweep(self, changes: Iterable[str]) -> None:
         """Remove what was still being written beside the files."""
@@ -134,7 +188,7 @@ class Checkout:
     def _resume(self, old: str | None, new: str) -> None:
         try:
             if self._repository.head == old:
-                self.advance(old, new)
+                self._advance(old, new)
                 return
         except (DirtyError, HeadMovedError):
             pass
@@ -151,11 +205,12 @@ class Checkout:
         if self._index is None:
             yield None
             return
-        tree = self._repository.tree_of(old)
-        with self._index.locked(
-            cast("pygit2.Tree", self._repository.handle[tree]) if tree else None
-        ) as index:
+        with self._index.locked(self._tree(self._repository.tree_of(old))) as index:
+            self.remark = index.remark or self.remark
             yield index
+
+    def _tree(self, tree: str | None) -> pygit2.Tree | None:
+        return cast("pygit2.Tree", self._repository.handle[tree]) if tree else None
 
     @staticmethod
     def _refuse_staged(index: LockedIndex | None, changes: Mapping[str, LeafChange]) -> None:
@@ -166,25 +221,36 @@ class Checkout:
             raise DirtyError(foreign or changes)
 
     @staticmethod
-    def _stage(index: LockedIndex | None, changes: Mapping[str, LeafChange]) -> None:
+    def _staged_otherwise(index: LockedIndex | None, changes: Mapping[str, LeafChange]) -> Staged:
+        """What is staged of files that lie there with other content."""
+        if index is None:
+            return {}
+        if conflicted := index.conflicted & changes.keys():
+            raise DirtyError(conflicted)
+        staged = {path: index.staged(path) for path in changes}
+        return {path: leaf for path, leaf in staged.items() if leaf not in changes[path]}
+
+    @staticmethod
+    def _stage(
+        index: LockedIndex | None, changes: Mapping[str, LeafChange], replaced: Staged = MappingProxyType({})
+    ) -> None:
         if index is None:
             return
         for path, was, now in _deletions_first(changes):
-            if index.staged(path) == was:
+            # What somebody has staged since is theirs.
+            if index.staged(path) == replaced.get(path, was):
                 index.stage(path, now)
+                reached(Failpoint.ENTRY_STAGED)
         index.write()
-
-    def _write_intent(self, old: str | None, new: str, *, writes: bool) -> None:
-        fresh = self._intent.with_suffix(".new")
-        fresh.write_text(json.dumps({"old": old, "new": new, "writes": writes}))
-        fresh.replace(self._intent)
+        reached(Failpoint.INDEX_WRITTEN)
 
     def _finish(self, changes: Mapping[str, LeafChange], new: str) -> None:
         written = {path: self._clean_signature(path, now) for path, (_, now) in changes.items()}
         self._folder.follow(new)
         for path, signature in written.items():
             self._folder.clean(path, signature)
-        self._intent.unlink(missing_ok=True)
+        self._journal.clear()
+        reached(Failpoint.INTENT_REMOVED)
 
     def _clean_signature(self, path: str, leaf: Leaf | None) -> tuple[int, int, int, int] | None:
         """The signature of a file that surely holds `leaf`: taken before the content is compared."""
@@ -195,6 +261,15 @@ class Checkout:
             if self._holds(path) == leaf.id:
                 return signature
         return None
+
+    def _insist_on_room(self, changes: Mapping[str, LeafChange]) -> None:
+        sizes = [[self._size(side) for side in sides] for sides in changes.values()]
+        # Each file lies beside its old one for a moment.
+        largest = max((now for _, now in sizes), default=0)
+        insist_on_room(self._folder.path, largest + sum(max(0, now - was) for was, now in sizes))
+
+    def _size(self, leaf: Leaf | None) -> int:
+        return self._repository.size(leaf.id) if leaf and leaf.is_file else 0
 
     def _write_files(self, changes: Mapping[str, LeafChange]) -> dict[str, LeafChange]:
         """Write all files or none; returns those that this call has changed."""
@@ -218,7 +293,7 @@ class Checkout:
     def _take_back(self, written: Mapping[str, LeafChange]) -> None:
         for path, now, was in _deletions_first({path: (now, was) for path, (was, now) in written.items()}):
             self._write(path, now, was)
-        self._intent.unlink(missing_ok=True)
+            reached(Failpoint.FILE_TAKEN_BACK)
 
     def _write(self, path: str, was: Leaf | None, now: Leaf | None) -> bool | None:
         """Turn one file from `was` to `now`: whether that took writing; None: it holds neither and stays."""
@@ -229,15 +304,22 @@ class Checkout:
         here = self._holds(path)
         if here == (now.id if now else None):
             return False
-        if here != (was.id if was else None):
+        if here != (was.id if was else None) or not self._passes(path, now):
             return None
         self._put(path, now)
         return True
 
+    def _passes(self, path: str, now: Leaf | None) -> bool:
+        """Whether the file may lie there as it is in git: no program that git runs there would spoil it."""
+        if now is None or not now.is_file or not self._folder.has_program(path):
+            return True
+        # LFS itself leaves its pointers where it was told not to load what they stand for.
+        return is_pointer(self._repository.blob(now.id))
+
     def _may_write(self, path: str) -> bool:
-        """Whether the path is an ordinary one that leads through no link, and no filter stands before it."""
+        """Whether the path is an ordinary one that leads through no link."""
         parts = path.split("/")
-        if any(part.casefold() in _FORBIDDEN for part in parts) or self._folder.filtered(path):
+        if any(part.casefold() in _FORBIDDEN for part in parts) or self._folder.twin_of(path):
             return False
         place = self._folder.path
         for part in parts[:-1]:
@@ -253,20 +335,25 @@ class Checkout:
             return str(pygit2.hash(os.fsencode(file.readlink())))
         if not file.exists():
             return None
+        if self._folder.filtered(path):
+            return self._folder.raw_blob_of(path) or "unreadable"
         return self._folder.blob_of(path) or "unreadable"
 
     def _put(self, path: str, leaf: Leaf | None) -> None:
         file = self._folder.path / path
         if leaf is None:
             file.unlink()
+            reached(Failpoint.FILE_DELETED)
             self._prune(file.parent)
             return
         self._make_folder(file.parent)
         fresh = file.with_name(f"{TEMPORARY}{secrets.token_hex(6)}.tmp")
         try:
             self._fill(fresh, path, leaf)
-            self._hand_over(fresh)
+            hand_over(fresh, self._folder.path.stat())
+            reached(Failpoint.FILE_PREPARED)
             fresh.replace(file)
+            reached(Failpoint.FILE_REPLACED)
         finally:
             fresh.unlink(missing_ok=True)
 
@@ -274,13 +361,7 @@ class Checkout:
         if not place.is_dir():
             self._make_folder(place.parent)
             place.mkdir()
-            self._hand_over(place)
-
-    def _hand_over(self, path: Path) -> None:
-        # An engine that runs as root, in a container, must not leave files that their human cannot edit.
-        if os.geteuid() == 0:
-            owner = self._folder.path.stat()
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+            hand_over(place, self._folder.path.stat())
 
     def _fill(self, fresh: Path, path: str, leaf: Leaf) -> None:
         if leaf.mode == FileMode.LINK:
@@ -292,7 +373,7 @@ class Checkout:
 
     def _worktree_content(self, path: str, leaf: Leaf) -> bytes:
         blob = cast("pygit2.Blob", self._repository.handle[leaf.id])
-        if not self._folder.own_git:
+        if not self._folder.own_git or self._folder.filtered(path):
             return blob.data
         # The folder's own git may want other line ends on the disk than in the blob.
         with pygit2.BlobIO(blob, as_path=path) as content:
@@ -306,6 +387,10 @@ class Checkout:
             except OSError:
                 return
             place = place.parent
+
+
+def _object(leaf: Leaf | None) -> str:
+    return f"the object {leaf.id}" if leaf else "a deletion"
 
 
 def _deletions_first(changes: Mapping[str, LeafChange]) -> list[tuple[str, Leaf | None, Leaf | None]]:

@@ -9,20 +9,26 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pygit2
 from pygit2.enums import FileMode
 
 from vaultloop.model.errors import Paused, Retry
+from vaultloop.vault.attributes import Attributes, attributes_of
+from vaultloop.vault.disk import ignores_case, raw_blob_of
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import is_utf8
 from vaultloop.vault.ignore import TEMPORARY, GitIgnore, Ignore, plain
+from vaultloop.vault.moves import EMPTY, Edit, Moves
+from vaultloop.vault.oversize import LARGEST_FILE
+from vaultloop.vault.protected import LookAlikes
 from vaultloop.vault.repository import Repository
 from vaultloop.vault.settling import Settling, Signature, signature_of
 from vaultloop.vault.trees import Leaf, shown
+
+__all__ = ["MEANT", "Edit", "Folder"]
 
 log = logging.getLogger(__name__)
 
@@ -31,32 +37,27 @@ MEANT = f"{TEMPORARY}deleted"
 # Fewer missing files than this are no mass deletion.
 FEW = 3
 
-# Bytes that are read at a time.
-CHUNK = 1 << 20
-
 # What the system says of a file that is not there, or cannot be.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """A file that differs from the branch.
-
-    Attributes:
-        leaf: what it holds now; None where it is gone.
-    """
-
-    path: str
-    leaf: Leaf | None
 
 
 class Folder:
     """The files of a vault as they lie on the disk."""
 
     def __init__(
-        self, path: Path, repository: Repository, settling: Settling, *, own_git: bool, effort: Effort
+        self,
+        path: Path,
+        repository: Repository,
+        settling: Settling,
+        *,
+        own_git: bool,
+        effort: Effort,
+        largest_file: int = LARGEST_FILE,
     ) -> None:
-        """`own_git`: the folder has its own `.git`, whose rules hold, and `repository` is that one."""
+        """`own_git`: the folder has its own `.git`, whose rules hold, and `repository` is that one.
+
+        No file of more than `largest_file` bytes is an edit.
+        """
         self.path = path
         self.own_git = own_git
         self.settling = settling
@@ -68,12 +69,20 @@ class Folder:
         self._known: dict[str, Signature | None] = {}
         self._leaves: dict[str, Leaf] = {}
         self._at: str | None = None
+        self._attributes: Attributes | None = None
+        self.largest_file = largest_file
+        # Files that are no edits because of their size, with their bytes.
+        self.too_large: dict[str, int] = {}
         # Files that were said to be left out.
         self._skipped: set[str] = set()
+        # Files that were said to be one with another on this disk.
+        self._twins: set[str] = set()
+        self._ignores_case = ignores_case(path)
         # Device and inode of the folder at the last walk.
         self._root: tuple[int, int] | None = None
         self._sparse = own_git and _flag(self._handle, "core.sparseCheckout", default=False)
         self._modes = own_git and _flag(self._handle, "core.fileMode", default=True)
+        self._moves = Moves(settling, self._leaves, self._edit_at, repository.blob)
 
     @property
     def mark(self) -> str:
@@ -92,7 +101,7 @@ class Folder:
                 mode = FileMode.BLOB_EXECUTABLE if now.executable else FileMode.BLOB
                 self._known[path] = None
                 self._leaves[path] = Leaf(now.blob, mode)
-        self._at = head
+        self._at, self._attributes = head, None
 
     def edits(self, named: Collection[str] | None, *, settled: bool = True) -> list[Edit]:
         """The files that differ from the branch, sorted; only those `named`, or all after a walk for None.
@@ -110,6 +119,8 @@ class Folder:
             raise Paused(f"The folder {self.path} cannot be read: {error}. Mend its permissions.") from error
         with self._repository.in_bulk(len(seen) - len(self._known)):
             found = [edit for path in sorted(seen) if (edit := self._compare(path, seen[path], settled))]
+            found = self._moves.whole(found)
+        self._tell_emptied(found)
         if any(edit.leaf is None for edit in found):
             self._insist_on_content(found)
         if named is None:
@@ -191,13 +202,35 @@ class Folder:
         if self._known.get(path) == signature:
             self.settling.forget(path)
             return None
-        leaf = self._content(path, info) if self._is_ours(path, info) else None
+        ours = self._is_ours(path, info)
+        if ours and self._is_too_large(path, info.st_size):
+            return None
+        leaf = self._content(path, info) if ours else None
         if leaf is not None and leaf == self._leaves.get(path):
             self.clean(path, signature)
             return None
         if leaf is None or (settled and not self.settling.settled(path, signature)):
             return None
         return Edit(path, leaf)
+
+    def _tell_emptied(self, found: Iterable[Edit]) -> None:
+        """An editor that dies while it saves leaves nothing: it counts as saved, and is said."""
+        for edit in found:
+            known = self._leaves.get(edit.path)
+            if edit.leaf and edit.leaf.id == EMPTY and known and known.id != EMPTY:
+                log.warning("%s is empty now; its text before is: git show %s", shown(edit.path), known.id)
+
+    def _edit_at(self, path: str) -> Edit | None:
+        """As `_compare`, for a file that nobody looked at yet, settled or not."""
+        return self._compare(path, self._stat(path), settled=False)
+
+    def _is_too_large(self, path: str, size: int) -> bool:
+        """Whether a file is one that the remote would not take; looked at before it is stored."""
+        self.too_large.pop(path, None)
+        if size <= self.largest_file or (raw := raw_blob_of(self.path / path)) is None or raw in self._handle:
+            return False
+        self.too_large[path] = size
+        return True
 
     def _is_ours(self, path: str, info: os.stat_result) -> bool:
         """Whether what lies there is for us to commit."""
@@ -210,12 +243,36 @@ class Folder:
         return path in self._known or not self._is_ignored(path)
 
     def _deletion(self, path: str, settled: bool) -> Edit | None:
-        if path not in self._known:
+        if path not in self._known or self.twin_of(path):
             self.settling.forget(path)
             return None
         if settled and not self.settling.settled(path, None):
             return None
         return Edit(path, None)
+
+    def twin_of(self, path: str) -> str | None:
+        """The file that lies in the place of `path` where the disk takes both names for one.
+
+        What the disk cannot hold beside another is neither gone nor to be written: the other would be lost.
+        """
+        if not self._ignores_case:
+            return None
+        folder, _, name = path.rpartition("/")
+        try:
+            names = LookAlikes(entry.name for entry in (self.path / folder).iterdir())
+        except OSError:
+            return None
+        twin = names.of(name)
+        # A file that got another name by its letters only is renamed: the branch does not know the other.
+        if twin is None or (other := f"{folder}/{twin}".lstrip("/")) not in self._known:
+            return None
+        if path not in self._twins:
+            self._twins.add(path)
+            log.warning(
+                "%s and %s are two files of the vault, and this disk can hold only one of them: rename one",
+                *(shown(path), shown(other)),
+            )
+        return other
 
     def _is_ignored(self, path: str) -> bool:
         parts = path.split("/")
@@ -240,7 +297,7 @@ class Folder:
     def blob_of(self, path: str) -> str | None:
         """The id of a file's content as git holds it, stored if it is new; None if it cannot be read."""
         known = self._leaves.get(path)
-        raw = _raw_blob_of(self.path / path)
+        raw = raw_blob_of(self.path / path)
         if raw is None:
             return None
         if known is not None and raw == known.id:
@@ -252,7 +309,22 @@ class Folder:
 
     def filtered(self, path: str) -> bool:
         """Whether a program outside of git (git-crypt, LFS) stands between the file and its blob."""
-        return self.own_git and self._handle.get_attr(path, "filter") not in (None, False)
+        if self.own_git:
+            return self._handle.get_attr(path, "filter") not in (None, False)
+        if self._attributes is None:
+            files = self._repository.files(self._at) if self._at else self._repository.files_of_tree(None)
+            self._attributes = attributes_of(files)
+        return self._attributes.filtered(path)
+
+    def has_program(self, path: str) -> bool:
+        """Whether the folder's own git runs a program on the file that changes its bytes on the way."""
+        name = self._handle.get_attr(path, "filter") if self.own_git else None
+        keys = (f"filter.{name}.{step}" for step in ("clean", "process"))
+        return isinstance(name, str) and any(key in self._handle.config for key in keys)
+
+    def raw_blob_of(self, path: str) -> str | None:
+        """The id of a file's bytes as they lie there; None if it cannot be read."""
+        return raw_blob_of(self.path / path)
 
     def clean(self, path: str, signature: Signature | None) -> None:
         """The file's content is the branch's."""
@@ -307,24 +379,6 @@ class Folder:
             f"The folder {self.path} is not there. Nothing was deleted from the vault."
             " Mount it, or correct the folder setting."
         )
-
-
-def _raw_blob_of(file: Path) -> str | None:
-    """The id of a file's bytes; None for what is unreadable, or no regular file (a pipe makes one wait)."""
-    try:
-        if not stat.S_ISREG(os.lstat(file).st_mode):
-            return None
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as content:
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode):
-                return None
-            digest = hashlib.sha1(b"blob %d\0" % info.st_size, usedforsecurity=False)
-            while chunk := content.read(CHUNK):
-                digest.update(chunk)
-    except OSError:
-        return None
-    return digest.hexdigest()
 
 
 def _is_note(path: str) -> bool:

@@ -13,9 +13,10 @@ who happens to write the same: such a lock lives for milliseconds, so ours is le
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vaultloop.model.errors import Retry
@@ -23,6 +24,15 @@ from vaultloop.model.errors import Retry
 # The youngest leftover that is removed (seconds). Others hold their locks for milliseconds; with a slow hook
 # on `reference-transaction` it may be longer, but then something else than our commit is in it.
 GRACE = 5.0
+
+# A human's git holds its locks for milliseconds, or while it waits for an editor: then it can be seen. A lock
+# older than this (seconds), where no git is to be seen, was left by a dead one; where not all processes can
+# be seen, in a container, only after the second time.
+STALE_AFTER = 600.0
+STALE_UNSEEN = 24 * 3600.0
+
+# The namespace of processes in which all of them can be seen (PROC_PID_INIT_INO in the kernel).
+_ALL_PROCESSES = "pid:[4026531836]"
 
 # What a lock holds when it is written; None for anything.
 Content = str | None
@@ -55,6 +65,50 @@ def break_leftover(lock: Path, content: Content, since: float) -> None:
     lock.unlink(missing_ok=True)
 
 
+def abandoned(git_dir: Path) -> Iterator[Path]:
+    """The locks in a human's repository that a git left which is dead: old, and no git is at work there."""
+    locks = [*git_dir.glob("*.lock"), *(git_dir / "refs").rglob("*.lock")]
+    old = [lock for lock in locks if lock.is_file() and is_abandoned(lock, git_dir)]
+    yield from old
+
+
+def is_abandoned(lock: Path, git_dir: Path) -> bool:
+    """Whether a lock is so old, and its repository so quiet, that whoever took it must be dead."""
+    with suppress(FileNotFoundError):
+        age = time.time() - lock.stat().st_mtime
+        if age > STALE_AFTER and (at_work := _git_at_work(git_dir)) is not True:
+            return at_work is False or age > STALE_UNSEEN
+    return False
+
+
+def _git_at_work(git_dir: Path) -> bool | None:
+    """Whether a git process is in this repository; None where not all of the machine's can be seen."""
+    processes = Path("/proc")
+    try:
+        if str(Path("/proc/self/ns/pid").readlink()) != _ALL_PROCESSES:
+            return None
+        numbers = [entry for entry in processes.iterdir() if entry.name.isdigit()]
+    except OSError:
+        return None
+    return any(_is_git_in(process, git_dir) for process in numbers if int(process.name) != os.getpid())
+
+
+def _is_git_in(process: Path, git_dir: Path) -> bool:
+    try:
+        if not (process / "comm").read_text().startswith("git"):
+            return False
+        words = (process / "cmdline").read_bytes()
+        here = (process / "cwd").readlink()
+        if (process / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink():
+            return True  # its paths are others: it may be
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except OSError:
+        return True  # another user's: it may be
+    tops = (git_dir.resolve(), git_dir.resolve().parent)
+    return any(here.is_relative_to(top) or os.fsencode(top) in words for top in tops)
+
+
 class Word:
     """Word of one piece of work that is under way, kept in a file."""
 
@@ -66,16 +120,25 @@ class Word:
         """Put right what an earlier process left, then have word of new work until the block ends.
 
         Raises:
-            Retry: as `break_leftover`.
+            Retry: as `break_leftover`, or the disk is full.
         """
         self._put_right()
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps({str(lock): content for lock, content in locks.items()}))
-        fresh.replace(self._file)
+        self._write({str(lock): content for lock, content in locks.items()})
         try:
             yield
         finally:
             self._file.unlink(missing_ok=True)
+
+    def _write(self, word: Mapping[str, Content]) -> None:
+        fresh = self._file.with_suffix(".new")
+        try:
+            fresh.write_text(json.dumps(word))
+            fresh.replace(self._file)
+        except OSError as error:
+            raise Retry(
+                f"{self._file} cannot be written: {error.strerror}."
+                " Check the disk's free space and permissions."
+            ) from error
 
     def _put_right(self) -> None:
         try:

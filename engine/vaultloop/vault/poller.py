@@ -44,6 +44,10 @@ class Poller:
         finally:
             poll.cancel()
 
+    def knows(self) -> None:
+        """Somebody else has asked it just now, or has waited long enough."""
+        self._polled.set()
+
     async def then(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do `work` once the first poll is over; if the remote is slow, begin with what is known."""
         with suppress(TimeoutError):

@@ -15,8 +15,10 @@ from pathlib import PurePosixPath
 from vaultloop.model.conversation import Trigger
 from vaultloop.model.policy import Audience, Policy, is_protected
 from vaultloop.vault.active_content import KIND, MOST_TEXT, TOO_LONG, added
+from vaultloop.vault.attributes import attributes_of
 from vaultloop.vault.files import Entry
 from vaultloop.vault.location import FOLDER
+from vaultloop.vault.oversize import LARGEST_FILE, in_words
 from vaultloop.vault.protected import LookAlikes, Protected, is_declared_at
 from vaultloop.vault.repository import BULK, Identity, Repository
 from vaultloop.vault.signing import Signer
@@ -183,14 +185,21 @@ def _may_be_judged(path: str, policy: Policy) -> bool:
 
 
 def gather(
-    repository: Repository, view: View, selection: Selection, policy: Policy, in_git: InGit = here
+    repository: Repository,
+    view: View,
+    selection: Selection,
+    policy: Policy,
+    in_git: InGit = here,
+    *,
+    largest_file: int = LARGEST_FILE,
 ) -> Gathered:
     """Read what was selected, once and with all checks, into blobs.
 
     A program that outlived its session may still be at work in the view: what is judged is what is committed.
     The repository is used inside `in_git` only, piece by piece; reading files and judging them is outside.
+    No file of more than `largest_file` bytes is taken.
     """
-    reading = _Reading(repository, view, policy, in_git)
+    reading = _Reading(repository, view, policy, in_git, largest_file)
     edits = reading.edits(selection.deleted, selection.written)
     held = reading.edits(selection.held_deleted, selection.held_written)
     edits, held = in_git(lambda: (reading.fitting(edits), reading.fitting(held)))
@@ -206,8 +215,11 @@ def gather(
 class _Reading:
     """One pass over the changed files of a view."""
 
-    def __init__(self, repository: Repository, view: View, policy: Policy, in_git: InGit) -> None:
+    def __init__(
+        self, repository: Repository, view: View, policy: Policy, in_git: InGit, largest_file: int
+    ) -> None:
         self._repository, self._view, self._policy, self._in_git = repository, view, policy, in_git
+        self._largest_file = largest_file
         self._left = MOST_BYTES
         self._text_left = MOST_TEXT
         self.acts: dict[str, tuple[str, ...]] = {}
@@ -237,6 +249,11 @@ class _Reading:
 
     def _read(self, path: str) -> bytes:
         data = self._view.read(path)
+        if len(data) > self._largest_file:
+            raise NotOrdinaryError(
+                f"it has {in_words(len(data))}, and the remote takes files of at most"
+                f" {in_words(self._largest_file)}"
+            )
         if len(data) > self._left:
             raise NotOrdinaryError(f"a session publishes at most {MOST_BYTES // (1024 * 1024)} MB")
         self._left -= len(data)
@@ -284,12 +301,19 @@ class _Reading:
             clash = "its changes do not fit into the folders of the vault"
             self.refused += [Refusal(path, clash) for path in edits]
             return {}
-        unfit = self._unseen(edits) | _twins(self._repository, tree, self._new(edits))
+        unfit = self._unseen(edits) | _twins(self._repository, tree, self._new(edits)) | self._filtered(edits)
         self.refused += [Refusal(path, why) for path, why in unfit.items()]
         return self.fitting({path: edits[path] for path in edits if path not in unfit}) if unfit else edits
 
     def _new(self, edits: Edits) -> list[str]:
         return [path for path, entry in edits.items() if entry and path not in self._view.base]
+
+    def _filtered(self, edits: Edits) -> dict[str, str]:
+        """What would lie in git as it is, where people's git encrypts it or keeps it elsewhere."""
+        files = self._repository.files(self._view.revision)
+        attributes = attributes_of(files)
+        kept_apart = (path for path, entry in edits.items() if entry and attributes.filtered(path))
+        return dict.fromkeys(kept_apart, "a program outside of git (git-crypt, LFS) stands before it")
 
     def _unseen(self, edits: Edits) -> dict[str, str]:
         root = self._repository.tree_of(self._view.revision)

@@ -1,6 +1,7 @@
 """Pushing in the background: whoever made a commit goes on at once; the remote gets it as soon as it can."""
 
 import logging
+import random
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 # How long a stranded push waits for the next try (seconds), the first time and at most.
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
+# Each of these is longer or shorter by up to this part of it.
+JITTER = 0.1
 
 
 class Pusher:
@@ -46,7 +49,9 @@ class Pusher:
                 pause = FIRST_PAUSE
                 continue
             log.info("next push in %.0f s, or with the next commit", pause)
-            until = self._clock.now() + timedelta(seconds=pause)
+            # Two engines that lost against each other must not meet again.
+            jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - keeps no secret
+            until = self._clock.now() + timedelta(seconds=pause * jitter)
             await first(self._clock.sleep_until(until), self._bell.heard())
             if self._clock.now() >= until:
                 # A commit that comes meanwhile is a try of its own; it puts the next one off no longer.

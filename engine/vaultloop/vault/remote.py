@@ -1,73 +1,38 @@
-"""The remote repository: which heads it has, what is fetched from it, what is pushed to it.
+"""The remote repository: which heads it has, what is fetched from it, what is pushed to it."""
 
-Every operation goes through one class of callbacks, so that host keys, certificates and credentials are
-handled the same way everywhere. libgit2's own default would accept any ssh host key and wait for ever.
-"""
-
-import os
-import re
-import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pygit2
-from pygit2.enums import CredentialType
-from pygit2.remotes import PushUpdate
 
-from vaultloop.model.errors import Retry, Stalled
+from vaultloop.model.errors import Retry
+from vaultloop.vault.callbacks import Callbacks, Credentials, RefusedError
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.lock import Content, Word, lock_of
+from vaultloop.vault.remote_address import Address, scrubbed
+
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "SERVER_TIMEOUT",
+    "Address",
+    "Credentials",
+    "Heads",
+    "RefusedError",
+    "Remote",
+    "scrubbed",
+]
 
 # Seconds until a host that does not answer is given up, when connecting and when waiting for data.
 CONNECT_TIMEOUT = 10.0
 SERVER_TIMEOUT = 30.0
 
-# Seconds until a transfer that never falls silent, and never ends either, is given up.
-TRANSFER_TIMEOUT = 600.0
-
-# Forges take a token as the password of any user name.
-TOKEN_USER = "git"  # noqa: S105 - a user name
-
-# What stands for a branch that is not there.
-NO_COMMIT = "0" * 40
-
 # Word of what is under way, in the state directory.
 PUSH_NAME = "push-under-way.json"
 FETCH_NAME = "fetch-under-way.json"
-
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
-_SCP_LIKE = re.compile(r"(?:(?P<user>[^@/\s]+)@)?(?P<host>\[[^\]]+\]|[^:/\s]+):(?P<path>(?!//).+)\Z")
-
-
-def scrubbed(text: str) -> str:
-    """`text` without user names and passwords in its URLs."""
-    return _CREDENTIALS_IN_URL.sub("", text)
-
-
-class RefusedError(Exception):
-    """The remote would not take a reference; the text is its reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What the engine shows to the remote.
-
-    Attributes:
-        username, password: for http and https; a token goes into `password`. Also the ssh user name.
-        ssh_key: private key file; without one the ssh agent is asked.
-        passphrase: of the key file.
-    """
-
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ssh_key: Path | None = None
-    passphrase: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,50 +48,6 @@ class Heads:
     branches: Mapping[str, str]
     default: str | None
     references: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A remote's URL, apart from the secrets that were written into it."""
-
-    url: str
-    host: str | None
-    port: int | None
-    ssh: bool
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "Address":
-        """Read https, http, ssh and file URLs, `user@host:path`, and local paths."""
-        if "://" not in url:
-            scp = _SCP_LIKE.match(url)
-            if scp is None or Path(url).exists():
-                return cls(url, None, None, ssh=False)
-            return cls(url, scp["host"].strip("[]"), None, ssh=True, username=scp["user"])
-        parts = urlsplit(url)
-        ssh = parts.scheme in ("ssh", "git+ssh", "ssh+git")
-        host = parts.netloc.rpartition("@")[2]
-        user = unquote(parts.username) if parts.username else None
-        # A user name is part of an ssh address; in an http one it is half of a secret.
-        netloc = f"{parts.username}@{host}" if ssh and user else host
-        clean = urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
-        password = unquote(parts.password) if parts.password else None
-        return cls(clean, parts.hostname, parts.port, ssh, user, password)
-
-    @property
-    def git_dir(self) -> Path | None:
-        """The repository's own directory, where it is on this machine."""
-        scheme, _, path = self.url.rpartition("://")
-        if self.ssh or scheme not in ("", "file"):
-            return None
-        place = Path(unquote(path) if scheme else path)
-        return place if (place / "HEAD").is_file() else place / ".git"
-
-    @property
-    def known_as(self) -> str:
-        """How a known_hosts file names the host."""
-        return f"[{self.host}]:{self.port}" if self.port not in (None, 22) else str(self.host)
 
 
 class Remote:
@@ -207,7 +128,8 @@ class Remote:
             callbacks.over = over
             remote.push([f"{commit}:{reference}"], callbacks=callbacks, proxy=self._proxy)
         if callbacks.refusals:
-            raise RefusedError(scrubbed("; ".join(callbacks.refusals)))
+            said = f". It says: {callbacks.said}" if callbacks.said else ""
+            raise RefusedError(self._without_secrets("; ".join(callbacks.refusals) + said))
 
     def give_up(self) -> None:
         """From any thread: end a transfer that is under way at its next sign of life."""
@@ -255,137 +177,6 @@ class Remote:
         except (pygit2.GitError, OSError, KeyError, ValueError) as error:
             reason = self._no_repository() or self._without_secrets(str(error))
             raise Retry(f"{self.url} could not be {doing}: {reason}.") from error
-
-
-class Callbacks(pygit2.RemoteCallbacks):
-    """What libgit2 asks while it talks to a remote; a new one for each operation.
-
-    Attributes:
-        refusals: references that the remote did not take, with its reasons.
-        over: the commit that a push may replace; None for a branch that must not be there.
-    """
-
-    def __init__(
-        self, address: Address, given: Credentials, known_hosts: Path, is_over: threading.Event
-    ) -> None:
-        """Once `is_over` is set, no transfer goes on."""
-        super().__init__()
-        self._address = address
-        self._given = given
-        self._known_hosts = known_hosts
-        self._shown = False
-        self._is_over = is_over
-        self._until = time.monotonic() + TRANSFER_TIMEOUT
-        self.refusals: list[str] = []
-        self.over: str | None = None
-
-    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
-        """Accept what the ssh or TLS library found valid, and nothing else."""
-        if not valid:
-            raise self._stranger() if self._address.ssh else self._bad_certificate(host.decode())
-        return True
-
-    def credentials(
-        self, url: str, username_from_url: str | None, allowed_types: CredentialType
-    ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
-        """Show what was given, once, and only to the host that it was given for."""
-        user = username_from_url or self._given.username or self._address.username or TOKEN_USER
-        if Address.parse(url).host != self._address.host:
-            raise Stalled(
-                f"{self._address.url} sends us on to another host, which gets no credentials.",
-                cure="Set the remote to the address it really has.",
-            )
-        if allowed_types & CredentialType.USERNAME:
-            return pygit2.Username(user)
-        if self._shown:
-            raise self._refused()
-        self._shown = True
-        if allowed_types & CredentialType.SSH_KEY:
-            return self._ssh(user)
-        password = self._given.password or self._address.password
-        if password is None or not allowed_types & CredentialType.USERPASS_PLAINTEXT:
-            raise self._refused()
-        return pygit2.UserPass(self._given.username or self._address.username or TOKEN_USER, password)
-
-    def transfer_progress(self, stats: object) -> None:
-        """Called again and again while something is fetched."""
-        self._go_on()
-
-    def push_transfer_progress(self, objects_pushed: int, total_objects: int, bytes_pushed: int) -> None:
-        """Called again and again while something is pushed."""
-        self._go_on()
-
-    def sideband_progress(self, string: str) -> None:
-        """Called with what the remote says of its progress."""
-        self._go_on()
-
-    def push_negotiation(self, updates: "list[PushUpdate]") -> None:
-        """Called with what the remote has, before anything is sent to it."""
-        for update in updates:
-            there = None if str(update.src) == NO_COMMIT else str(update.src)
-            if there != self.over:
-                raise RefusedError(
-                    f"its branch is at {there or 'no commit'}, not at {self.over or 'none'} any more"
-                )
-
-    def _go_on(self) -> None:
-        if self._is_over.is_set() or time.monotonic() > self._until:
-            raise Retry(f"The transfer from or to {self._address.url} did not end and was given up.")
-
-    def push_update_reference(self, refname: str, message: str | None) -> None:
-        """Called once for each reference of a push; None is a yes."""
-        if message is not None:
-            self.refusals.append(f"{refname}: {message}")
-
-    def _ssh(self, user: str) -> pygit2.Keypair:
-        key = self._given.ssh_key
-        if key is None:
-            if "SSH_AUTH_SOCK" not in os.environ:
-                raise Stalled(
-                    f"{self._address.url} wants an ssh key; there is neither a key file nor an ssh agent.",
-                    cure="Set the ssh key file, or start the engine where SSH_AUTH_SOCK is set.",
-                )
-            return pygit2.KeypairFromAgent(user)
-        if not key.is_file():
-            raise Stalled(f"The ssh key file {key} is not there.", cure="Correct the ssh key setting.")
-        public = key.with_name(key.name + ".pub")
-        return pygit2.Keypair(
-            user, str(public) if public.is_file() else None, str(key), self._given.passphrase or ""
-        )
-
-    def _refused(self) -> Stalled:
-        shown = "the credentials it was shown" if self._shown else "access without credentials"
-        return Stalled(
-            f"{self._address.url} refuses {shown}.",
-            cure="Check the token or ssh key that is set for the remote, and what it may do there.",
-        )
-
-    def _bad_certificate(self, host: str) -> Stalled:
-        return Stalled(
-            f"The TLS certificate of {host} is not valid; nothing was sent.",
-            cure="Mend the certificate, or set SSL_CERT_FILE to the authority that signed it.",
-        )
-
-    def _stranger(self) -> Stalled:
-        name, file = self._address.known_as, self._known_hosts
-        scan = f"ssh-keyscan {f'-p {self._address.port} ' if self._address.port else ''}{self._address.host}"
-        if _knows(file, name):
-            return Stalled(
-                f"The ssh host key of {name} is not the one in {file}: somebody may be posing as that host.",
-                cure=f"If its operator changed the key: remove the old one (ssh-keygen -R '{name}' -f {file})"
-                f" and add the new one after comparing its fingerprint ({scan} >> {file}).",
-            )
-        return Stalled(
-            f"The ssh host key of {name} is unknown: {file} has no line for it.",
-            cure="Add it after comparing its fingerprint with the one that its operator publishes:"
-            f" {scan} >> {file}.",
-        )
-
-
-def _knows(file: Path, name: str) -> bool:
-    # ssh-keygen also finds hashed names.
-    found = subprocess.run(["ssh-keygen", "-F", name, "-f", file], capture_output=True, check=False)
-    return found.returncode == 0 and bool(found.stdout)
 
 
 def _home_with(known_hosts: Path, state: Path) -> Path:

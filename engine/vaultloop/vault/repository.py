@@ -5,7 +5,7 @@ what went wrong is found by looking at the state again, never by reading a messa
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -54,7 +54,10 @@ class Repository:
     Attributes:
         path: the git directory.
         branch: the branch that is the vault, without `refs/heads/`.
+        before_move: called with both commits before `move` moves the branch.
     """
+
+    before_move: Callable[[str | None, str], None]
 
     def __init__(self, handle: pygit2.Repository, branch: str, effort: Effort) -> None:
         self.handle = handle
@@ -62,6 +65,7 @@ class Repository:
         self.branch = branch
         self.effort = effort
         self.trees = Trees(handle, effort)
+        self.before_move = lambda old, new: None
 
     @classmethod
     def bare(cls, path: Path, branch: str | None = None, effort: Effort | None = None) -> "Repository":
@@ -72,6 +76,7 @@ class Repository:
         handle = _opened(path)
         if branch and _branch_of(handle) != branch:
             handle.set_head(f"refs/heads/{branch}")
+        _keep_log(handle)
         return cls(handle, branch or _branch_of(handle) or DEFAULT_BRANCH, effort or Effort())
 
     @classmethod
@@ -88,7 +93,28 @@ class Repository:
                 f"The folder {folder} has {current or 'no branch'} checked out, not {branch or 'a branch'}.",
                 cure=f"Check it out there (git switch {branch or DEFAULT_BRANCH}), or set another branch.",
             )
+        _keep_log(handle)
         return cls(handle, current, effort or Effort())
+
+    @classmethod
+    def around(cls, place: Path) -> "Repository":
+        """Open the repository that a folder lies in, or that this git directory is, wherever its HEAD is.
+
+        Raises:
+            Stalled: there is none that can be opened.
+        """
+        found = pygit2.discover_repository(str(place))
+        handle = _opened(Path(found) if found else place)
+        return cls(handle, _branch_of(handle) or "", Effort())
+
+    @property
+    def workdir(self) -> Path | None:
+        """The folder that its files are checked out in; None for a bare one."""
+        return Path(self.handle.workdir) if self.handle.workdir else None
+
+    def settings(self, name: str) -> tuple[str, ...]:
+        """All values that git's configuration has under a name."""
+        return tuple(value for value in self.handle.config.get_multivar(name) if value)
 
     def unlock(self, *, alone: bool) -> None:
         """Remove the locks that this engine was killed with: those of its own references.
@@ -181,6 +207,14 @@ class Repository:
             prefix + "/" if prefix else "",
         )
 
+    def size(self, blob: str) -> int:
+        """How many bytes a file has, without reading it.
+
+        Raises:
+            KeyError: there is no such blob.
+        """
+        return int(self.handle.odb.read_header(blob)[1])
+
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` is `older` or descends from it; false for commits that are not here."""
         if older == newer:
@@ -239,10 +273,19 @@ class Repository:
         base = cast("pygit2.Oid | None", self.handle.merge_base(ours, theirs))
         return None if base is None else str(base)
 
-    def join(self, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
-        """The tree with both sides' changes since they parted, and the paths that both changed."""
-        base = self.tree_of(self.merge_base(ours, theirs))
-        return self.trees.joined(base, self.tree_of(ours), self.tree_of(theirs))
+    def named(self, name: str) -> str | None:
+        """The commit that git means by a name or an id; None if there is none."""
+        try:
+            return str(self.handle.revparse_single(name).peel(pygit2.Commit).id)
+        except (pygit2.GitError, KeyError, ValueError):
+            return None
+
+    def parted(self, side: str, other: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The commits of `side` that `other` does not have, each with its parents."""
+        walker = self.handle.walk(side)
+        walker.hide(other)
+        for commit in walker:
+            yield str(commit.id), tuple(map(str, commit.parent_ids))
 
     def commit(
         self,
@@ -261,6 +304,12 @@ class Repository:
         else:
             content = str(self.handle.create_commit_string(who, who, message, tree, list(parents)))
             commit = str(self.handle.create_commit_with_signature(content, signer.sign(content.encode())))
+        if not self.has(commit):
+            # libgit2 answers so on a full disk.
+            raise Retry(
+                f"Git could not write to {self.path}: the disk took no commit. Nothing was changed."
+                " Check the disk's free space and permissions."
+            )
         reached(Failpoint.COMMIT_WRITTEN)
         return commit
 
@@ -275,6 +324,7 @@ class Repository:
         try:
             if self.head != old:
                 raise HeadMovedError
+            self.before_move(old, new)
             if old is None:
                 self.handle.create_reference(name, new)
             else:
@@ -307,6 +357,19 @@ class Repository:
     def keeps(self, prefix: str) -> bool:
         """Whether any commit is held under `refs/vaultloop/<prefix>`."""
         return any(name.startswith(OWN_REFS + prefix) for name in self.handle.references)
+
+    def kept_below(self, prefix: str) -> dict[str, str]:
+        """The commits under `refs/vaultloop/<prefix>`, by what follows in the name."""
+        below = OWN_REFS + prefix
+        names = [name for name in self.handle.references if name.startswith(below)]
+        found = {name.removeprefix(below): self._target(name) for name in names}
+        return {name: commit for name, commit in found.items() if commit is not None}
+
+    def let_go(self, name: str) -> None:
+        """Hold on to what is under `refs/vaultloop/<name>` no longer. Raises as `keep`."""
+        with self.at_work():
+            if self._target(OWN_REFS + name) is not None:
+                self.handle.references.delete(OWN_REFS + name)
 
     def switch(self, branch: str) -> None:
         """Follow another branch; only for a repository without a checkout. Raises as `keep`."""
@@ -352,6 +415,12 @@ def _opened(path: Path) -> pygit2.Repository:
             f"The git repository {path} cannot be opened: {error}.",
             cure=f"Check that it is readable and whole (git -C {path} fsck).",
         ) from error
+
+
+def _keep_log(handle: pygit2.Repository) -> None:
+    """Note where the branch was, for `repair`: git keeps no log in a bare repository by itself."""
+    if "core.logAllRefUpdates" not in handle.config:
+        handle.config["core.logAllRefUpdates"] = True
 
 
 def _is_note(patch: pygit2.Patch) -> bool:

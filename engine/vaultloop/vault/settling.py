@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +19,15 @@ PROMPT = ("agent", "**/CLAUDE*.md", "**/AGENTS.md", ".obsidian/*.json", ".obsidi
 # What `stat` tells of one state of a file: times of content and inode, size, inode.
 Signature = tuple[int, int, int, int]
 
+# What is saved within so short a time comes in one commit, however many files it is (a sync tool, a script);
+# but none of them waits much longer than by itself.
+TOGETHER = timedelta(seconds=1)
+LONGEST_TOGETHER = timedelta(seconds=5)
+
+# A deletion waits for the file that it seems to live on in, while that is being written; at most so many
+# times as long as it waits by itself.
+PATIENCE_FOR_A_MOVE = 5
+
 # The kernel's word of a change comes at most so long after it. A file with an older time was not written but
 # moved here, or its disk keeps another time than we do.
 LATENCY = timedelta(seconds=1)
@@ -34,6 +43,8 @@ class _Wait:
     signature: Signature | None
     since: datetime
     told: bool = False
+    # Not told before; another file is waited for.
+    held_until: datetime | None = None
 
 
 class Settling:
@@ -85,24 +96,64 @@ class Settling:
         with self._lock:
             self._waits.pop(path, None)
 
-    def due(self) -> datetime | None:
-        """When the next file that nobody was told of will have settled."""
+    def waiting(self) -> dict[str, bool]:
+        """The files that were touched and are not known to be as the vault has them: is each still there?"""
         with self._lock:
-            times = [wait.since + self._patience(path) for path, wait in self._waits.items() if not wait.told]
-        return min(times, default=None)
+            return {path: wait.signature is not None for path, wait in self._waits.items()}
+
+    def hold(self, path: str, other: str) -> bool:
+        """Let a file wait until `other` has settled, to be told together; false if it has waited enough.
+
+        A declaration waits for no other kind of file: what it grants must end when it is gone.
+        """
+        with self._lock:
+            wait, reason = self._waits.get(path), self._waits.get(other)
+            if wait is None or reason is None or self._patience(other) > self._patience(path):
+                return False
+            if self._since(wait) + PATIENCE_FOR_A_MOVE * self._patience(path) <= self._clock.now():
+                return False
+            wait.held_until, wait.told = self._due(other, reason), False
+        self.on_change()
+        return True
+
+    def due(self) -> datetime | None:
+        """When the next files that nobody was told of will have settled."""
+        with self._lock:
+            return min((self._due(*group[-1]) for group in self._groups()), default=None)
 
     def take(self) -> set[str]:
-        """The files that have settled by now, each told once."""
+        """The files that have settled by now, each told once; those saved together are told together."""
         now = self._clock.now()
+        ready: set[str] = set()
         with self._lock:
-            ready = {
-                path
-                for path, wait in self._waits.items()
-                if not wait.told and self._since(wait) + self._patience(path) <= now
-            }
+            for group in self._groups():
+                if self._due(*group[-1]) <= now:
+                    ready |= {path for path, _ in group}
             for path in ready:
                 self._waits[path].told = True
         return ready
+
+    def _groups(self) -> Iterator[list[tuple[str, _Wait]]]:
+        """What nobody was told of, by what settles together; the last of each is the latest."""
+        untold = [(path, wait) for path, wait in self._waits.items() if not wait.told]
+        untold.sort(key=lambda item: (self.is_prompt(item[0]), self._due(*item)))
+        group: list[tuple[str, _Wait]] = []
+        for item in untold:
+            if group and not self._belongs(item[0], self._due(*item), group):
+                yield group
+                group = []
+            group.append(item)
+        if group:
+            yield group
+
+    def _belongs(self, path: str, due: datetime, group: list[tuple[str, _Wait]]) -> bool:
+        if self.is_prompt(path) != self.is_prompt(group[0][0]):
+            return False
+        return due - self._due(*group[-1]) <= TOGETHER and due - self._due(*group[0]) <= LONGEST_TOGETHER
+
+    def _due(self, path: str, wait: _Wait) -> datetime:
+        due = self._since(wait) + self._patience(path)
+        return due if wait.held_until is None else max(due, wait.held_until)
 
     def unsettled(self) -> list[str]:
         """The declarations that were saved and do not count yet, in their order."""

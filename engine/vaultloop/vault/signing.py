@@ -6,6 +6,7 @@ clone; what a commit says about its author means nothing.
 
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Signer:
     @property
     def allowed_signers(self) -> str:
         """The line for git's `gpg.ssh.allowedSignersFile` that makes the engine's commits verify."""
-        return f'{PRINCIPAL} namespaces="{NAMESPACE}" {self.public_key}\n'
+        return _allowed(self.public_key)
 
     def sign(self, payload: bytes) -> str:
         """An armoured SSH signature of `payload`."""
@@ -71,18 +72,23 @@ class Signer:
 
     def made(self, signature: bytes, payload: bytes) -> bool:
         """Whether `signature` is this key's, of exactly `payload`."""
-        with tempfile.TemporaryDirectory() as folder:
-            signers, signed = Path(folder, "signers"), Path(folder, "signature")
-            signers.write_text(self.allowed_signers)
-            signed.write_bytes(signature)
-            # fmt: off
-            answer = subprocess.run(
-                ["ssh-keygen", "-Y", "verify", "-q", "-n", NAMESPACE, "-I", PRINCIPAL,
-                 "-f", signers, "-s", signed],
-                input=payload, capture_output=True, check=False,
-            )
-            # fmt: on
-        return answer.returncode == 0
+        return made_by([self.public_key], signature, payload)
+
+
+def made_by(keys: Iterable[str], signature: bytes, payload: bytes) -> bool:
+    """Whether `signature` is one of these public keys', of exactly `payload`."""
+    with tempfile.TemporaryDirectory() as folder:
+        signers, signed = Path(folder, "signers"), Path(folder, "signature")
+        signers.write_text("".join(map(_allowed, keys)))
+        signed.write_bytes(signature)
+        # fmt: off
+        answer = subprocess.run(
+            ["ssh-keygen", "-Y", "verify", "-q", "-n", NAMESPACE, "-I", PRINCIPAL,
+             "-f", signers, "-s", signed],
+            input=payload, capture_output=True, check=False,
+        )
+        # fmt: on
+    return answer.returncode == 0
 
 
 def author_class(repository: Repository, commit: str, signer: Signer) -> AuthorClass | None:
@@ -91,6 +97,10 @@ def author_class(repository: Repository, commit: str, signer: Signer) -> AuthorC
         return None
     signed = repository.signature(commit)
     return AuthorClass.AGENT if signed and signer.made(*signed) else AuthorClass.HUMAN
+
+
+def _allowed(public_key: str) -> str:
+    return f'{PRINCIPAL} namespaces="{NAMESPACE}" {public_key}\n'
 
 
 def _keygen(*arguments: str, data: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

@@ -1,6 +1,6 @@
-"""Git trees compared, changed and joined in time that follows the change, never the size of the vault."""
+"""Git trees compared and changed in time that follows the change, never the size of the vault."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,6 +9,7 @@ from pygit2.enums import FileMode, ObjectType
 
 from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import is_utf8
+from vaultloop.vault.tree_bytes import unlike
 
 # Names that lead elsewhere, or into git itself.
 _FORBIDDEN = frozenset({"", ".", "..", ".git"})
@@ -88,7 +89,7 @@ class Trees:
         found: dict[str, LeafChange] = {}
         if old == new:
             return found
-        before, after = self.listing(old), self.listing(new)
+        before, after = self._unlike(old, new)
         for name in sorted(before.keys() | after.keys()):
             was, is_ = before.get(name), after.get(name)
             if was == is_:
@@ -100,6 +101,17 @@ class Trees:
                 found[path] = (_not_tree(was), _not_tree(is_))
         return found
 
+    def _unlike(self, old: str | None, new: str | None) -> tuple[dict[str, Leaf], dict[str, Leaf]]:
+        """What two trees hold, without much of what is the same in both."""
+        was, is_ = unlike(self._bytes(old), self._bytes(new))
+        return _leaves(was), _leaves(is_)
+
+    def _bytes(self, tree: str | None) -> bytes:
+        if tree is None:
+            return b""
+        self._effort.trees += 1
+        return self._repository.read(tree)[1]
+
     def edited(self, base: str | None, edits: Mapping[str, Leaf | None]) -> str:
         """The id of `base` with `edits` put in (or taken out, where None).
 
@@ -109,61 +121,52 @@ class Trees:
         """
         for path in edits:
             if not _FORBIDDEN.isdisjoint(path.casefold().split("/")):
-                raise ValueError(f"{path} is not a path that git can hold.")
+                raise ValueError(f"{shown(path)} is not a path that git can hold.")
         return self._edited(base, edits, "") or str(self._repository.TreeBuilder().write())
 
     def _edited(self, base: str | None, edits: Mapping[str, Leaf | None], prefix: str) -> str | None:
         here, below = _by_first_name(edits)
+        odd = {name for name in (*here, *below) if not is_utf8(name)}
         builder = self._builder(base)
         for name, leaf in here.items():
-            if leaf is None and _entry(builder, name, tree=False):
+            if leaf is None and name not in odd and _entry(builder, name, tree=False):
                 builder.remove(name)
         for name, inner in below.items():
-            self._put(
-                builder, name, self._edited(_entry(builder, name, tree=True), inner, f"{prefix}{name}/")
-            )
+            if name not in odd:
+                self._put(
+                    builder, name, self._edited(_entry(builder, name, tree=True), inner, f"{prefix}{name}/")
+                )
         for name, leaf in here.items():
-            if leaf is None:
+            if leaf is None or name in odd:
                 continue
             if _entry(builder, name, tree=True):
                 raise ValueError(f"{prefix}{name} is a folder; a file cannot take its place.")
             builder.insert(name, leaf.id, FileMode(leaf.mode))
-        return str(builder.write()) if len(builder) else None
-
-    def joined(self, base: str | None, ours: str | None, theirs: str | None) -> tuple[str, tuple[str, ...]]:
-        """Both sides' changes since `base` in one tree, and the paths that both changed; there ours stays."""
-        conflicts: list[str] = []
-        tree = self._joined(base, ours, theirs, "", conflicts)
-        return tree or str(self._repository.TreeBuilder().write()), tuple(conflicts)
-
-    def _joined(
-        self, base: str | None, ours: str | None, theirs: str | None, prefix: str, conflicts: list[str]
-    ) -> str | None:
-        if theirs in (base, ours):
-            return ours
-        if base == ours:
-            return theirs
-        was, mine, other = self.listing(base), self.listing(ours), self.listing(theirs)
-        builder = self._builder(ours)
-        odd: dict[str, Leaf | None] = {}
-        for name in sorted(was.keys() | mine.keys() | other.keys()):
-            b, o, t = was.get(name), mine.get(name), other.get(name)
-            if t in (o, b):
-                continue
-            if b == o and not is_utf8(name):
-                odd[name] = t
-            elif b == o:
-                self._take(builder, name, t)
-            elif not (_not_tree(o) or _not_tree(t)) and (b is None or b.is_tree or (o and t)):
-                inner = self._joined(_subtree(b), _subtree(o), _subtree(t), f"{prefix}{name}/", conflicts)
-                if is_utf8(name):
-                    self._put(builder, name, inner)
-                else:
-                    odd[name] = Leaf(inner, FileMode.TREE) if inner else None
-            else:
-                conflicts.append(shown(prefix + name))
         tree = str(builder.write()) if len(builder) else None
-        return self._with_odd(tree, odd) if odd else tree
+        return self._with_odd(tree, self._odd(base, odd, here, below, prefix)) if odd else tree
+
+    def _odd(
+        self,
+        base: str | None,
+        names: Iterable[str],
+        here: Mapping[str, Leaf | None],
+        below: Mapping[str, Mapping[str, Leaf | None]],
+        prefix: str,
+    ) -> dict[str, Leaf | None]:
+        """What `_edited` makes of the names in one tree that are not UTF-8."""
+        found: dict[str, Leaf | None] = {}
+        was = self.listing(base)
+        for name in names:
+            found[name] = was.get(name)
+            if name in here and not _subtree(found[name]):
+                found[name] = here[name]
+            if name in below:
+                inner = self._edited(_subtree(found[name]), below[name], f"{prefix}{name}/")
+                found[name] = Leaf(inner, FileMode.TREE) if inner else _not_tree(found[name])
+            if here.get(name) and _subtree(found[name]):
+                raise ValueError(f"{shown(prefix + name)} is a folder; a file cannot take its place.")
+            found[name] = here.get(name) or found[name]
+        return found
 
     def _with_odd(self, tree: str | None, odd: Mapping[str, Leaf | None]) -> str | None:
         """`tree` with names that are not UTF-8 set or taken out; the binding's builder cannot write them."""
@@ -198,12 +201,20 @@ class Trees:
         elif _entry(builder, name, tree=True):
             builder.remove(name)
 
-    @staticmethod
-    def _take(builder: "pygit2.TreeBuilder", name: str, leaf: Leaf | None) -> None:
-        if leaf:
-            builder.insert(name, leaf.id, FileMode(leaf.mode))
-        elif cast("pygit2.Object | None", builder.get(name)) is not None:
-            builder.remove(name)
+
+def _leaves(entries: Iterable[tuple[bytes, bytes, bytes]]) -> dict[str, Leaf]:
+    """Entries of a tree as it is written, by name."""
+    return {
+        name.decode("utf-8", "surrogateescape"): Leaf(id_.hex(), _mode(int(mode, 8)))
+        for mode, name, id_ in entries
+    }
+
+
+def _mode(written: int) -> int:
+    """A mode as libgit2 gives it: old versions of git wrote others for regular files."""
+    if written & 0o170000 == FileMode.BLOB & 0o170000:
+        return FileMode.BLOB_EXECUTABLE if written & 0o100 else FileMode.BLOB
+    return written
 
 
 def _by_first_name(

@@ -4,18 +4,21 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.aio.worker import Worker
-from vaultloop.model.errors import Retry, Stalled, VaultloopError
+from vaultloop.model.errors import Paused, Retry, Stalled, VaultloopError
+from vaultloop.vault import refused
 from vaultloop.vault.branch import Branch, UnsettledError, listed
 from vaultloop.vault.index import LockedError
+from vaultloop.vault.lineage import Lineage
 from vaultloop.vault.remote import Heads, RefusedError, Remote
 from vaultloop.vault.repository import OWN_REFS
 from vaultloop.vault.standing import Standing
+from vaultloop.vault.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +29,22 @@ LONGEST_JITTER = 1.0
 # Seconds until a remote that has not told its branches in full is trouble.
 ANSWER_LIMIT = 60.0
 
-# The word for what makes sync stand still here.
+# The words for what makes sync stand still here.
 CAUSE = "remote"
+TRUST = "trust"
 
 
 class Upstream:
     """One branch's remote. `poll` and `push` talk to it, one at a time; `take` never waits for them.
 
     Attributes:
-        seen: the remote's newest commit that we know of.
+        may_push: whether the branch may be pushed now; an engine that stands by pushes nothing.
+        on_heads: called with all references of the remote, by full name, whenever it has told them.
+        asked: when it was asked for them last.
     """
+
+    may_push: Callable[[], bool]
+    on_heads: Callable[[Mapping[str, str]], None]
 
     def __init__(
         self,
@@ -47,8 +56,13 @@ class Upstream:
         net: Worker,
         clock: Clock,
         follow_default: bool,
+        trust: Trust | None = None,
     ) -> None:
-        """`follow_default`: an unborn branch takes the name of the remote's default one."""
+        """`follow_default`: an unborn branch takes the name of the remote's default one.
+
+        What `trust` refuses is not taken.
+        """
+        self._trust = trust
         self._remote, self._branch, self._standing = remote, branch, standing
         self._repository = branch.repository
         self._git, self._net, self._clock = git, net, clock
@@ -60,11 +74,19 @@ class Upstream:
         # The remote's commit that is on our branch; the pair of ours and theirs that can never be joined.
         self._united: str | None = None
         self._stuck: tuple[str | None, str] | None = None
-        self.seen: str | None = None
+        self._lineage = Lineage(branch, remote.url)
+        self.asked = clock.now()
+        self.may_push = lambda: True
+        self.on_heads = lambda _: None
 
     async def recall(self) -> None:
         """Remember, after a restart, what the remote had."""
-        self.seen = await self._git.run(self._repository.kept, self._tracking)
+        await self._git.run(self._lineage.recall)
+
+    @property
+    def seen(self) -> str | None:
+        """The remote's newest commit that we know of."""
+        return self._lineage.seen
 
     async def poll(self) -> None:
         """Ask the remote for its branch and fetch that, for `take`. Trouble becomes part of the standing."""
@@ -101,9 +123,65 @@ class Upstream:
         async with self._one_talk:
             await self._push()
 
+    def look_anew(self) -> None:
+        """What stood still is judged again at the next look."""
+        self._stuck = self._united = None
+
+    async def accept(self, named: str) -> str:
+        """Follow the remote's rewritten history, at the commit that an owner has `named`; says what was done.
+
+        Raises:
+            Stalled, Retry, Paused: as for `Lineage.accept`; also if the remote cannot be talked to.
+        """
+        async with self._one_talk:
+            await self._poll()
+            if self._standing.trouble:
+                raise Stalled(self._standing.trouble, cure="Nothing was changed. Try again once it answers.")
+            return await self._git.run(self._accept, named)
+
+    def _accept(self, named: str) -> str:
+        theirs = self._offered
+        if theirs is None:
+            raise Stalled(
+                f"{self._remote.url} has no branch {self._repository.branch}: there is nothing to accept.",
+                cure="Push it there again.",
+            )
+        if self._distrusts(theirs):
+            raise Stalled(self._standing.reason(TRUST) or "", cure="")
+        said = self._lineage.accept(theirs, named)
+        self._united, self._stuck = theirs, None
+        self._standing.resume(CAUSE)
+        self._standing.remark("rescue", said)
+        return said
+
+    async def set_reference(self, name: str, commit: str, over: str | None) -> None:
+        """Set the remote's reference `name` from `over` (None: it has none) to `commit`, which is here.
+
+        Raises:
+            RefusedError: it is not at `over` any more, or the remote says no.
+            Retry, Stalled: as for `Remote.heads`.
+        """
+        async with self._one_talk:
+            await self._net.run(self._remote.push, commit, name, over=over)
+            self._standing.reachable()
+
+    async def fetch_reference(self, name: str) -> str | None:
+        """The commit of the remote's reference `name`, which is here afterwards.
+
+        Raises:
+            Retry, Stalled: as for `Remote.heads`.
+        """
+        into = f"fetched/{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        async with self._one_talk:
+            await self._net.run(self._remote.fetch, name, OWN_REFS + into)
+            self._standing.reachable()
+        return await self._git.run(self._repository.kept, into)
+
     async def _poll(self) -> None:
         try:
             heads = await self._heads()
+            self.on_heads(heads.references)
+            reached(Failpoint.HEADS_HEARD)
             await self._choose_branch(heads)
             self._offered = await self._fetched(heads.branches.get(self._repository.branch))
             self._told = True
@@ -113,6 +191,7 @@ class Upstream:
             self._standing.reachable()
 
     async def _heads(self) -> Heads:
+        self.asked = self._clock.now()
         asked = asyncio.ensure_future(self._net.run(self._remote.heads))
         try:
             # A remote that goes on sending, byte by byte, runs into no time-out of the network's.
@@ -129,24 +208,29 @@ class Upstream:
         """The remote's newest commit, once it is here."""
         if theirs is None or await self._git.run(self._repository.has, theirs):
             return theirs
-        fetched = f"fetched/{self._tracking}"
+        fetched = self._lineage.fetched
         await self._net.run(self._remote.fetch, self._there, OWN_REFS + fetched)
-        # Others may have pushed more since the heads were listed.
-        return await self._git.run(self._repository.kept, fetched) or theirs
+        reached(Failpoint.FETCHED)
+        # Others may have pushed more since the heads were listed, or set the branch back.
+        here = await self._git.run(self._repository.kept, fetched)
+        if here is None or not await self._git.run(self._repository.has, here):
+            raise Retry(f"{self._remote.url} sent nothing of {theirs[:12]}, which it says it has.")
+        return here
 
     async def _push(self) -> None:
         for attempt in range(PUSH_ATTEMPTS):
             head = await self._git.run(lambda: self._repository.head)
-            if head is None or self._standing.compare(head, self.seen):
+            if head is None or self._standing.compare(head, self.seen) or not self.may_push():
                 return
-            if reason := self._standing.reason(CAUSE):
+            if reason := self._standing.reason(CAUSE) or self._standing.reason(TRUST):
                 self._standing.stranded(reason)
                 return
             failure = await self._try_push(head)
             if failure is None:
                 continue
             if not await self._lost_a_race():
-                self._standing.stranded(self._standing.reason(CAUSE) or self._standing.trouble or failure)
+                why = self._standing.reason(CAUSE) or self._standing.reason(TRUST) or self._standing.trouble
+                self._standing.stranded(why or failure)
                 return
             if attempt:
                 await sleep(self._clock, random.uniform(0, LONGEST_JITTER))  # noqa: S311 - keeps no secret
@@ -157,12 +241,6 @@ class Upstream:
         """What the branch is called at the remote."""
         return f"refs/heads/{self._repository.branch}"
 
-    @property
-    def _tracking(self) -> str:
-        # By address: what one remote had says nothing of another.
-        key = hashlib.sha256(self._remote.url.encode()).hexdigest()[:16]
-        return f"remote/{key}/{self._repository.branch}"
-
     async def _choose_branch(self, heads: Heads) -> None:
         default = heads.default
         if not self._follow_default or default is None or default == self._repository.branch:
@@ -172,60 +250,52 @@ class Upstream:
         if await self._git.run(lambda: self._repository.head) is None:
             await self._git.run(self._repository.switch, default)
 
-    def _note_absence(self) -> None:
-        if self.seen is not None:
-            branch, rescue = self._repository.branch, f"rescue/{self.seen}"
-            if self._repository.kept(rescue) is None:
-                self._repository.keep(rescue, self.seen)
-            self._standing.pause(
-                CAUSE,
-                f"The branch {branch} is gone from {self._remote.url}. The vault is kept here, at"
-                f" {self.seen[:12]} ({OWN_REFS}{rescue}), and nothing is pushed."
-                " Push that branch there again.",
-            )
-
     def _unite(self) -> None:
         """In the git thread: bring the remote's commit onto the branch, or say why not."""
         # Read here: a push may have ended since the look began.
         theirs = self._offered
         if theirs is None:
-            self._note_absence()
+            if absence := self._lineage.absence():
+                self._standing.pause(CAUSE, absence)
             return
         if self._stuck == (self._repository.head, theirs):
             return
-        if (refusal := self._refusal(theirs)) is None:
-            self._repository.keep(self._tracking, theirs)
-            self.seen = theirs
-            conflicts = self._branch.unite(theirs, f"Join what was pushed to {self._repository.branch}\n")
-            if not conflicts:
-                self._united, self._stuck = theirs, None
-                self._standing.resume(CAUSE)
-                return
-            if not self._branch.conflicts(theirs):
-                # Only what lies in the folder is in the way: once it is gone, the next look goes on.
-                self._standing.pause(CAUSE, _in_the_way(conflicts, theirs))
-                return
-            refusal = _conflict(conflicts, theirs, self._tracking)
-        self._standing.pause(CAUSE, refusal)
+        if refusal := self._lineage.refusal(theirs):
+            self._stand_still(refusal, theirs)
+            return
+        if self._distrusts(theirs):
+            return
+        self._lineage.saw(theirs)
+        if in_the_way := self._joined(theirs):
+            # Only what lies in the folder is in the way: once it is gone, the next look goes on.
+            self._standing.pause(CAUSE, _in_the_way(in_the_way, theirs))
+            return
+        reached(Failpoint.UNITED)
+        self._united, self._stuck = theirs, None
+        self._standing.resume(CAUSE)
+
+    def _joined(self, theirs: str) -> tuple[str, ...]:
+        try:
+            return self._branch.unite(theirs, f"Join what was pushed to {self._repository.branch}\n")
+        except Paused:
+            self._stuck = (self._repository.head, theirs)
+            raise
+
+    def _stand_still(self, why: str, theirs: str) -> None:
+        self._standing.pause(CAUSE, why)
         self._stuck = (self._repository.head, theirs)
 
-    def _refusal(self, theirs: str) -> str | None:
-        """Why the remote's commit cannot be what comes after the one we saw last; None if it can."""
-        branch, url, seen = self._repository.branch, self._remote.url, self.seen
-        if seen and not self._repository.is_ancestor(seen, theirs):
-            self._repository.keep(f"rescue/{seen}", seen)
-            return (
-                f"The history of {branch} at {url} was rewritten: {theirs[:12]} does not descend from"
-                f" {seen[:12]}. Nothing is taken or pushed; the old history is kept under"
-                f" {OWN_REFS}rescue/{seen}. Push the old history there again, or a merge of both"
-                f" (git merge {seen[:12]})."
-            )
-        if seen is None and not self._branch.may_meet(theirs):
-            return (
-                f"{url} holds another vault: its branch {branch} has no commit in common with the one here."
-                " Nothing was changed. Correct the remote setting, or use a new state directory."
-            )
-        return None
+    def _distrusts(self, theirs: str) -> bool:
+        """Whether what was pushed is held because of who signed it, or did not."""
+        try:
+            refusal = self._trust and self._trust.refusal(self._repository, self._repository.head, theirs)
+        except VaultloopError as error:
+            refusal = str(error)
+        if refusal:
+            self._standing.pause(TRUST, refusal)
+        else:
+            self._standing.resume(TRUST)
+        return bool(refusal)
 
     async def _try_push(self, head: str) -> str | None:
         """Push once; None if the remote took it, else its reason."""
@@ -235,16 +305,20 @@ class Upstream:
             reached(Failpoint.AFTER_PUSH)
             await self._git.run(self._note_pushed, head)
         except (Retry, Stalled) as error:
-            return str(error)
+            said = str(error)
         except RefusedError as error:
-            return f"{self._remote.url} did not take the push: {error}."
-        self._standing.reachable()
-        return None
+            reached(Failpoint.PUSH_REFUSED)
+            said = f"{self._remote.url} did not take the push: {error}."
+        else:
+            self._standing.reachable()
+            return None
+        return await self._git.run(refused.explained, said, self._repository, head, self.seen)
 
     def _note_pushed(self, head: str) -> None:
         self._told, self._offered = True, head
-        self._repository.keep(self._tracking, head)
-        self.seen = self._united = head
+        self._lineage.saw(head)
+        self._united = head
+        reached(Failpoint.PUSH_NOTED)
 
     async def _lost_a_race(self) -> bool:
         """After a push that failed: whether somebody else was faster, and theirs is joined now."""
@@ -252,22 +326,14 @@ class Upstream:
         await self._poll()
         with suppress(LockedError):
             await self.take()
-        joined = self._standing.trouble is None and self._standing.reason(CAUSE) is None
-        return joined and self.seen != before
+        reasons = self._standing.trouble, self._standing.reason(CAUSE), self._standing.reason(TRUST)
+        return not any(reasons) and self.seen != before
 
 
 def _in_the_way(paths: Sequence[str], theirs: str) -> str:
     return (
         f"What was pushed ({theirs[:12]}) cannot be written to the folder: {listed(paths)} holds something"
         " there that is not in the vault. Nothing was changed. If it is staged, commit it; if it is a file"
-        " that git ignores, move it away."
-    )
-
-
-def _conflict(paths: Sequence[str], theirs: str, tracking: str) -> str:
-    return (
-        f"Here and at the remote, {listed(paths)} changed in different ways. Sync with the remote is paused"
-        f" and nothing is lost: the vault goes on with the version here, the remote's is {theirs[:12]} (kept"
-        f" under {OWN_REFS}{tracking}). Undo the change on one side, or make both sides the same, and it goes"
-        " on by itself."
+        " that git ignores, move it away; if a program such as git-crypt stands before it, run git pull in"
+        " the folder."
     )

@@ -14,6 +14,7 @@ from vaultloop.model.component import Guard, Slots, TurnStarter
 from vaultloop.model.conversation import Trigger, Turn
 from vaultloop.model.errors import Denied, Late, VaultloopError
 from vaultloop.model.fields import duration_text
+from vaultloop.model.handover import Handover
 from vaultloop.model.resource import Ref, Resource, Spec
 from vaultloop.model.words import near_miss
 
@@ -30,16 +31,25 @@ class CronComponent:
         guard: Guard | None = None,
         channel: str = "console",
         on_owed: Callable[[], None] = lambda: None,
+        acting: Callable[[], bool] = lambda: True,
+        starts_from: Callable[[], Handover | None] = lambda: None,
     ) -> None:
         """Keep time by `clock`; answers go out through `channel`, for a scope to the chats `guard` knows.
 
-        `on_owed` is called when a reminder is to be delivered that no turn answers.
+        `on_owed` is called when a reminder is to be delivered that no turn answers; `acting`, `starts_from`
+        as for `Timekeeper`.
         """
         self._turns = turns
         self._clock = clock
         self._addresses = Addresses(guard, channel)
         self._timekeeper = Timekeeper(
-            slots=slots, turns=turns, clock=clock, addresses=self._addresses, on_owed=on_owed
+            slots=slots,
+            turns=turns,
+            clock=clock,
+            addresses=self._addresses,
+            on_owed=on_owed,
+            acting=acting,
+            starts_from=starts_from,
         )
         self._resources: dict[tuple[str, str], Resource[Any]] = {}
 
@@ -77,6 +87,18 @@ class CronComponent:
         running = [self._resources.pop(_identity(side), None) for side in sides]
         gone = [resource for resource in (change.old, *running) if resource is not None]
         return [job for resource in gone for job in jobs_of(resource)]
+
+    def handover(self) -> Handover:
+        """What the engine that acts next has to know, now that nothing is started here any more."""
+        return self._timekeeper.handover()
+
+    def begin(self) -> None:
+        """Every note of the vault was applied once."""
+        self._timekeeper.begin()
+
+    def look_again(self) -> None:
+        """What is due may be started again."""
+        self._timekeeper.look_again()
 
     def next_slots(self, name: str, count: int, start: datetime | None = None) -> list[datetime]:
         """When a job is due next after `start` (now), by its own clock; never while it is paused.

@@ -24,6 +24,7 @@ from vaultloop.components.cron.recipients import Addresses
 from vaultloop.components.cron.schedule import Slot
 from vaultloop.model.component import Slots, TurnStarter
 from vaultloop.model.conversation import Outcome, Reply, Trigger
+from vaultloop.model.handover import Handover
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 PAUSE_AFTER_FAILURE = timedelta(seconds=30)
 # Of the event loop, where many are due at once.
 ROUNDS_BETWEEN_JOBS = 2
+
+# Why a slot that came due under another engine has no run here.
+OTHERS = "Another engine acted then, or may have: its own records say what it ran."
 
 
 @dataclass(slots=True)
@@ -67,8 +71,16 @@ class Timekeeper:
         clock: Clock,
         addresses: Addresses,
         on_owed: Callable[[], None],
+        acting: Callable[[], bool] = lambda: True,
+        starts_from: Callable[[], Handover | None] = lambda: None,
     ) -> None:
-        """Keep time by `clock`; `on_owed` is called when there is something to deliver."""
+        """Keep time by `clock`; `on_owed` is called when there is something to deliver.
+
+        Nothing is started while this engine is not `acting`. What it `starts_from` is where the engine that
+        acted before left off.
+        """
+        self._acting, self._starts_from = acting, starts_from
+        self._begun = False
         self._slots = slots
         self._turns = turns
         self._clock = clock
@@ -95,7 +107,12 @@ class Timekeeper:
         unchanged = before is not None and before.job.timetable == job.timetable
         if before is not None and not unchanged:
             self._pass_over(before, now)
+        considered = self._slots.considered(job.uid)
         known = self._slots.follow(job.uid, job.timetable, now)
+        handover = self._starts_from()
+        # A job that is new once all were followed is new to everybody.
+        if handover is not None and (considered is not None or not self._begun):
+            known = self._take_over(job, considered, handover.since(_known_as(job)), now) or known
         begun = before.begun if before is not None and unchanged else now
         followed = Followed(job, begun, known, now)
         followed.consider(min(job.counts_from(known), now))
@@ -107,6 +124,40 @@ class Timekeeper:
         # Remembered as a timetable: a job that comes back does not catch up what it was not there for.
         self._slots.follow(job.uid, "none", self._clock.now())
         self._followed.pop(job.uid, None)
+        self._changed.ring()
+
+    def _take_over(
+        self, job: Job, considered: datetime | None, since: datetime, now: datetime
+    ) -> datetime | None:
+        """Begin after `since`; what came due before is the affair of another engine. None: it began there."""
+        if considered is not None and considered >= since:
+            return None
+        # The other's clock may be ahead of this one: what it has run must not come due here.
+        theirs = job.backlog(considered or job.counts_from(min(since, now)), since)
+        named = [*([theirs.run] if theirs.run else []), *(slot.name for slot in theirs.slots)]
+        self._slots.take_over(job.uid, named, since, detail=OTHERS)
+        return since
+
+    def handover(self) -> Handover:
+        """What the engine that acts next has to know, now that nothing is started here any more."""
+        now = self._clock.now()
+        owing = (one for one in self._followed.values() if self._owes(one, now))
+        return Handover(now, {_known_as(one.job): one.considered for one in owing})
+
+    def _owes(self, followed: Followed, now: datetime) -> bool:
+        """Whether slots of a job that came due have no entry yet."""
+        due = followed.job.backlog(followed.considered, now)
+        return due.run is not None or any(
+            not self._slots.settled(followed.job.uid, slot.name) for slot in due.slots
+        )
+
+    def begin(self) -> None:
+        """Every job of the vault is followed by now."""
+        self._begun = True
+        self._changed.ring()
+
+    def look_again(self) -> None:
+        """What is due may be started again."""
         self._changed.ring()
 
     def _pass_over(self, before: Followed, now: datetime) -> None:
@@ -123,6 +174,8 @@ class Timekeeper:
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
         """Account for what is due, each job in a task of its own: one may have to wait for a turn to end."""
+        if not self._may_start:
+            return
         now = self._clock.now()
         for followed in self._followed.values():
             if followed.considered > now:
@@ -136,9 +189,14 @@ class Timekeeper:
                 for _ in range(ROUNDS_BETWEEN_JOBS):
                     await asyncio.sleep(0)
 
+    @property
+    def _may_start(self) -> bool:
+        """What another engine left behind is not touched before it is known of every job."""
+        return self._acting() and (self._begun or self._starts_from() is None)
+
     async def _rest(self) -> None:
         due = [followed.due for followed in self._followed.values() if followed.due is not None]
-        if due:
+        if due and self._may_start:
             await first(self._clock.sleep_until(min(due)), self._changed.heard())
         else:
             await self._changed.heard()
@@ -146,7 +204,11 @@ class Timekeeper:
     async def _account(self, followed: Followed, now: datetime) -> None:
         job = followed.job
         try:
-            await self._settle(followed, now)
+            if self._is_current(followed):
+                await self._settle(followed, now)
+            if not self._acting():
+                # Looked at again once this engine acts again.
+                followed.due = now
         except Exception:
             log.exception(
                 "the slots of %s/%s could not be settled", job.kind, job.name, extra={job.kind: job.name}
@@ -228,4 +290,9 @@ class Timekeeper:
             self._turns.start(turn)
 
     def _is_current(self, followed: Followed) -> bool:
-        return self._followed.get(followed.job.uid) is followed
+        return self._acting() and self._followed.get(followed.job.uid) is followed
+
+
+def _known_as(job: Job) -> str:
+    """What every engine calls a job."""
+    return f"{job.kind}/{job.name}"
