@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench import vaults
 from bench.measure import Row, blocking, in_turn, wall
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.repository import Repository
 
 NOTES = 100_000
 # One comparison is too short to be timed alone.

@@ -11,9 +11,9 @@ from bench.measure import Row, blocking, cpu, in_turn, wall
 from vaultloop import app, settings
 from vaultloop.aio.clock import SystemClock
 from vaultloop.components import KINDS
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.loader import Loader
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.notes.loader import Loader
 
 SMALL, LARGE = 10_000, 100_000
 CRONS = 1_000

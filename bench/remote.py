@@ -10,9 +10,9 @@ from support.git_server import git_server
 from support.vault_clone import VaultClone
 from vaultloop.aio.clock import SystemClock
 from vaultloop.components import KINDS
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.loader import Loader
-from vaultloop.vault.sync import Sync
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.notes.loader import Loader
+from vaultloop.vault.sync.sync import Sync
 
 NOTES = 10_000
 

@@ -11,8 +11,8 @@ from bench import vaults
 from bench.measure import Row, blocking, in_turn, wall
 from support.warm_view import WarmView, stat_walk, write
 from vaultloop.model.policy import Audience, Policy
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.views import Views
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.views.views import Views
 
 COLD = 1_000
 NOTES = 10_000

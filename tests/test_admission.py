@@ -8,7 +8,7 @@ import pytest
 from support.governed import Governed, cron, reminder, scope, vault
 from support.notes import note
 from vaultloop.admission import MOST_REMINDERS
-from vaultloop.vault.verdict import GOVERNS, Verdict
+from vaultloop.vault.views.verdict import GOVERNS, Verdict
 
 Texts = Mapping[str, str | None]
 

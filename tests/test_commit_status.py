@@ -13,7 +13,7 @@ from vaultloop.commit_status import CommitStatus
 from vaultloop.forge.api import State, Verdict
 from vaultloop.reconcile.loop import Report
 from vaultloop.state.database import Database
-from vaultloop.vault.sync import Sync
+from vaultloop.vault.sync.sync import Sync
 
 DIGEST = "agent/crons/digest.md"
 WRONG = cron(schedule="0 25 * * *")

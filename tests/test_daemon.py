@@ -18,7 +18,7 @@ from support.installation import COMMAND, Engine, Installation, environment
 from support.running import Place
 from support.vault_clone import git
 from vaultloop.state.directory import StateDirectory
-from vaultloop.vault.lease import REFERENCE, Lease, Word
+from vaultloop.vault.lease.lease import REFERENCE, Lease, Word
 
 WAITS = "Another engine acts. This one takes over when that one ends."
 

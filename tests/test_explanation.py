@@ -22,10 +22,10 @@ from vaultloop.explanation import (
 from vaultloop.model.cell import Task
 from vaultloop.model.policy import Policy
 from vaultloop.runners.claude.flags import flags
-from vaultloop.vault.protected import protected_in
-from vaultloop.vault.publish import select
-from vaultloop.vault.view import Changes
-from vaultloop.vault.views import Views
+from vaultloop.vault.notes.protected import protected_in
+from vaultloop.vault.views.publish import select
+from vaultloop.vault.views.view import Changes
+from vaultloop.vault.views.views import Views
 
 OWNER_ID, ANN = "100", "200"
 CHAT = "-1001234567890"

@@ -26,8 +26,8 @@ from vaultloop.reference.mistakes import OF_ANY_NOTE, chosen, mistakes
 from vaultloop.reference.pages import INDEX, pages, write
 from vaultloop.reference.values import VALUES, Value, problems, words
 from vaultloop.state.status_book import LastGood
-from vaultloop.vault import keys
-from vaultloop.vault.frontmatter import parse
+from vaultloop.vault.notes import keys
+from vaultloop.vault.notes.frontmatter import parse
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "kinds"

@@ -21,7 +21,7 @@ from vaultloop.state.directory import StateDirectory
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.turns import Turns
 from vaultloop.trail import Query, Trail, in_vault
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.repository import Repository
 
 INBOX_TEXT = "# Inbox\n\n- call Ada\n"
 INBOX = {**BASE, "Inbox.md": INBOX_TEXT}

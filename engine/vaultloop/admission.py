@@ -26,13 +26,13 @@ from vaultloop.model.policy import Audience, Policy, is_protected
 from vaultloop.model.resource import AnyResource, Known, Ref, Resource
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.model.visible import visible
-from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
-from vaultloop.vault.loader import Loader
-from vaultloop.vault.location import FOLDER
-from vaultloop.vault.note_paths import notes_in
-from vaultloop.vault.verdict import GOVERNS, EditedAt, Verdict
-from vaultloop.vault.view import Refusal
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.notes.loader import Loader
+from vaultloop.vault.notes.location import FOLDER
+from vaultloop.vault.notes.note_paths import notes_in
+from vaultloop.vault.views.verdict import GOVERNS, EditedAt, Verdict
+from vaultloop.vault.views.view import Refusal
 
 # So many reminders of one scope may be open at once, beyond which a session adds none.
 MOST_REMINDERS = 20
@@ -79,7 +79,7 @@ class _State:
 
 
 class SelfEdit:
-    """Judges by design; implements `vault.verdict.Admission`."""
+    """Judges by design; implements `vault.views.verdict.Admission`."""
 
     def __init__(self, owners: Collection[str]) -> None:
         self._owners = frozenset(owners)

@@ -55,14 +55,14 @@ from vaultloop.state.slots import SlotStore
 from vaultloop.state.starts import Starts, stands_in
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import Turns
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.loader import Loader
-from vaultloop.vault.lookout import Lookout
-from vaultloop.vault.repository import Identity
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.steering import Steering
-from vaultloop.vault.sync import Sync
-from vaultloop.vault.watcher import Watcher
+from vaultloop.vault.folder.watcher import Watcher
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.repository import Identity
+from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.notes.loader import Loader
+from vaultloop.vault.sync.lookout import Lookout
+from vaultloop.vault.sync.steering import Steering
+from vaultloop.vault.sync.sync import Sync
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from vaultloop.reconcile.loop import Report
 from vaultloop.settings import Settings
 from vaultloop.state.database import Database
 from vaultloop.state.status_book import StatusBook
-from vaultloop.vault.sync import Sync
+from vaultloop.vault.sync.sync import Sync
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import Turns
-from vaultloop.vault.steering import Steering
+from vaultloop.vault.sync.steering import Steering
 
 # How long a terminal may take to show a reply before it counts as gone (seconds): one that was stopped with
 # ctrl-Z must not keep replies from the others.

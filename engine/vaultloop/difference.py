@@ -8,10 +8,10 @@ from vaultloop.model.resource import Known
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.reconcile import planner
 from vaultloop.state.status_book import LastGood
-from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
-from vaultloop.vault.loader import Loader
-from vaultloop.vault.note_paths import notes_in
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.notes.loader import Loader
+from vaultloop.vault.notes.note_paths import notes_in
 
 
 def difference(before: Files, after: Files, owners: Collection[str] = ()) -> Plan:

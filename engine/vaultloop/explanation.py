@@ -20,14 +20,14 @@ from vaultloop.model.errors import Denied, Stalled
 from vaultloop.model.glob import matches
 from vaultloop.model.policy import Policy
 from vaultloop.model.resource import Inherited, Ref, Resource, Source
-from vaultloop.vault import frontmatter
-from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
-from vaultloop.vault.loader import Loader
-from vaultloop.vault.protected import LookAlikes, Protected, is_declared_at, protected_in
-from vaultloop.vault.publish import refusal
-from vaultloop.vault.reading import is_note, may_be_seen
-from vaultloop.vault.scan import bad_name, too_deep
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.notes import frontmatter
+from vaultloop.vault.notes.loader import Loader
+from vaultloop.vault.notes.protected import LookAlikes, Protected, is_declared_at, protected_in
+from vaultloop.vault.views.publish import refusal
+from vaultloop.vault.views.reading import is_note, may_be_seen
+from vaultloop.vault.views.scan import bad_name, too_deep
 
 # The tools of the agent program that need nothing but a view, those that need `can-write`, and those that
 # need an ability.

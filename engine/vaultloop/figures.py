@@ -9,7 +9,7 @@ from vaultloop.model.conversation import Outcome
 from vaultloop.model.status import PushState
 from vaultloop.state.database import Database
 from vaultloop.state.status_book import StatusBook
-from vaultloop.vault.sync import Sync
+from vaultloop.vault.sync.sync import Sync
 
 # States of a turn as they are shown: what is not running waits, for its turn or for a budget.
 QUEUED, RUNNING = "queued", "running"

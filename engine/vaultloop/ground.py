@@ -10,14 +10,14 @@ from vaultloop.settings import Settings
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory, alone_on
 from vaultloop.state.status_book import StatusBook
-from vaultloop.vault.alone import Alone
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.lease import Bearer
-from vaultloop.vault.poller import Poller
-from vaultloop.vault.pusher import Pusher
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.sync import Sync
-from vaultloop.vault.tenure import Tenure
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.lease.alone import Alone
+from vaultloop.vault.lease.lease import Bearer
+from vaultloop.vault.lease.tenure import Tenure
+from vaultloop.vault.sync.poller import Poller
+from vaultloop.vault.sync.pusher import Pusher
+from vaultloop.vault.sync.sync import Sync
 from vaultloop.whereabouts import sync_of
 
 

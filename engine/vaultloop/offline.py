@@ -19,14 +19,14 @@ from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory
 from vaultloop.state.proposals import Proposals
 from vaultloop.state.status_book import StatusBook
-from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Files
-from vaultloop.vault.loader import KnownNote, Loader
-from vaultloop.vault.lookout import Lookout
-from vaultloop.vault.note_paths import notes_in
-from vaultloop.vault.repository import Identity
-from vaultloop.vault.steering import Steering
-from vaultloop.vault.sync import Sync
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.repository import Identity
+from vaultloop.vault.notes.loader import KnownNote, Loader
+from vaultloop.vault.notes.note_paths import notes_in
+from vaultloop.vault.sync.lookout import Lookout
+from vaultloop.vault.sync.steering import Steering
+from vaultloop.vault.sync.sync import Sync
 from vaultloop.whereabouts import sync_of
 
 

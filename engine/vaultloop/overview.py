@@ -22,7 +22,7 @@ from vaultloop.state.proposals import Proposal, Proposals
 from vaultloop.state.slots import PastSlot, SlotStore
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import TurnRecord, Turns
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.repository import Repository
 
 # How many past slots `crons` shows of each job.
 PAST_SLOTS = 5

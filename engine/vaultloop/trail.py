@@ -24,10 +24,10 @@ from vaultloop.state.directory import StateDirectory
 from vaultloop.state.requests import Request, Requests
 from vaultloop.state.turns import TurnRecord, Turns
 from vaultloop.state.undos import Undos, standing
-from vaultloop.vault.blame import Line, blame
-from vaultloop.vault.provenance import Provenance
-from vaultloop.vault.repository import Commit, Repository
-from vaultloop.vault.signing import KEY_NAME, AuthorClass, Signer, author_class
+from vaultloop.vault.git.repository import Commit, Repository
+from vaultloop.vault.git.signing import KEY_NAME, AuthorClass, Signer, author_class
+from vaultloop.vault.trail.blame import Line, blame
+from vaultloop.vault.trail.provenance import Provenance
 
 # Trailers by which a commit says that a session made it.
 CLAIMS = "Session"

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from vaultloop.aio.clock import Clock
 from vaultloop.settings import Settings, Signed
-from vaultloop.vault.allowed_signers import AllowedSigners
-from vaultloop.vault.authors import Authors
-from vaultloop.vault.effort import Effort
+from vaultloop.vault.git.authors import Authors
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.git.signing import Signer
 from vaultloop.vault.merge.tree import AuditError, Merger
-from vaultloop.vault.remote import Credentials
-from vaultloop.vault.repository import Identity, Repository
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.sync import Sync
-from vaultloop.vault.trust import Coverage, Trust
-from vaultloop.vault.vetting import Vetting
+from vaultloop.vault.sync.allowed_signers import AllowedSigners
+from vaultloop.vault.sync.sync import Sync
+from vaultloop.vault.sync.trust import Coverage, Trust
+from vaultloop.vault.sync.vetting import Vetting
+from vaultloop.vault.transport.remote import Credentials
 
 
 def sync_of(settings: Settings, clock: Clock, effort: Effort) -> Sync:

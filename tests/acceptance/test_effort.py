@@ -17,7 +17,7 @@ from support.running import BASE, Notes, Place, Running, engine_settings, until
 from support.vault_clone import VaultClone
 from support.witness import Witness
 from vaultloop.aio.clock import VirtualClock
-from vaultloop.vault.effort import Effort
+from vaultloop.vault.git.effort import Effort
 
 NOTES = 10_000
 JOBS = {f"agent/crons/job-{number:02}.md": cron(schedule=f"{number} 1 * * *") for number in range(50)}

@@ -12,10 +12,10 @@ from support.cells import ended, fence, python, run_by
 from support.policies import random_path, random_vault
 from vaultloop.explanation import Explanation, Question, What
 from vaultloop.model.cell import Cell
-from vaultloop.vault.protected import protected_in
-from vaultloop.vault.publish import select
-from vaultloop.vault.view import View
-from vaultloop.vault.views import Views
+from vaultloop.vault.notes.protected import protected_in
+from vaultloop.vault.views.publish import select
+from vaultloop.vault.views.view import View
+from vaultloop.vault.views.views import Views
 
 POLICIES = 40
 

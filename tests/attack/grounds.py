@@ -39,11 +39,11 @@ from vaultloop.model.policy import Audience, Policy
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory
 from vaultloop.state.inbox import Inbox
-from vaultloop.vault.debris import clear_away
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import KEY_NAME, Signer
-from vaultloop.vault.view import View
-from vaultloop.vault.views import Views
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import KEY_NAME, Signer
+from vaultloop.vault.views.debris import clear_away
+from vaultloop.vault.views.view import View
+from vaultloop.vault.views.views import Views
 
 NOW = datetime(2026, 11, 22, 7, tzinfo=UTC)
 

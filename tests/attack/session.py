@@ -14,10 +14,10 @@ from attack.hostile.processes import ORPHANS
 from vaultloop.model.conversation import Trigger
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Policy
-from vaultloop.vault.protected import protected_in
-from vaultloop.vault.publish import Audit, gather, select, write_commit
-from vaultloop.vault.repository import Identity, Repository
-from vaultloop.vault.view import View
+from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.notes.protected import protected_in
+from vaultloop.vault.views.publish import Audit, gather, select, write_commit
+from vaultloop.vault.views.view import View
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from attack.grounds import SCOPES
 from attack.hostile.__main__ import CASES
 from attack.session import Outcome
 from support.leased import lease
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.views import Views
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.views.views import Views
 
 CAMPAIGNS = [("full", scope) for scope in SCOPES] + [(name, "group") for name in PROFILES if name != "full"]
 

@@ -18,10 +18,10 @@ from support.two_writers import ENGINE
 from support.vault_clone import VaultClone
 from vaultloop.cli import vaultloop
 from vaultloop.model.errors import Stalled, VaultloopError
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import Signer
 from vaultloop.vault.hooks import HOOKS, PATTERNS, Clone, hook_file
-from vaultloop.vault.lease import REFERENCE, Bearer, Lease, Word, released
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import Signer
+from vaultloop.vault.lease.lease import REFERENCE, Bearer, Lease, Word, released
 
 ROOT = Path(__file__).parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvb3BiYWNrK2tleStmb3IrdGVzdHMrb25seSs="

@@ -11,10 +11,10 @@ from support.installation import environment
 from support.notes import cron
 from support.two_writers import AGENT
 from support.vault_clone import VaultClone
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import AuthorClass, Signer, author_class
 from vaultloop.vault.merge.driver import ENGINE_KEY
 from vaultloop.vault.merge.tree import Merger
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import AuthorClass, Signer, author_class
 
 DRIVER = f"{sys.executable} -W error -m vaultloop merge-driver %O %A %B %P"
 TEXT = "# Plan\n\nFirst.\n\nSecond.\n\nThird.\n"

@@ -10,7 +10,7 @@ from support.folders import example
 from vaultloop.components import KINDS
 from vaultloop.model.problem import Fix, Problem
 from vaultloop.model.resource import Kind
-from vaultloop.vault.declaration import declared
+from vaultloop.vault.notes.declaration import declared
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 FIELDS = [(kind, key) for kind in KINDS for key in kind.spec.frontmatter()]

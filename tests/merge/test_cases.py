@@ -27,9 +27,9 @@ import pytest
 from support.installation import COMMAND
 from support.two_writers import NOON, SECOND_HUMAN, Files, TwoWriters
 from support.vault_clone import VaultClone
-from vaultloop.vault.protected import is_declared_at
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import Signer
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.notes.protected import is_declared_at
 
 HERE = Path(__file__).parent / "cases"
 CASES = sorted(path.name for path in HERE.iterdir() if path.is_dir())

@@ -26,8 +26,8 @@ from vaultloop.model.status import Condition, Push, PushState, Status
 from vaultloop.reconcile.loop import Reconciler, Report
 from vaultloop.state.database import Database
 from vaultloop.state.status_book import StatusBook
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.loader import Loader
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.notes.loader import Loader
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FAMILY, DIGEST = "agent/scopes/family.md", "agent/crons/digest.md"

@@ -14,8 +14,8 @@ from vaultloop.model.resource import AnyResource, Ref
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.reconcile.planner import Desired, as_applied, desire, plan, quiet_steps
 from vaultloop.state.status_book import LastGood
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.loader import Loader
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.notes.loader import Loader
 
 Notes = Mapping[str, str]
 

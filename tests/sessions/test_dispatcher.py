@@ -23,7 +23,7 @@ from vaultloop.state.database import Database
 from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.proposals import Proposals
 from vaultloop.state.turns import TurnRecord, Turns, TurnState
-from vaultloop.vault.views import Views
+from vaultloop.vault.views.views import Views
 
 KEY = "console/owner/1"
 

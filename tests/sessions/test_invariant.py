@@ -22,14 +22,14 @@ from vaultloop.model.conversation import Trigger
 from vaultloop.model.errors import Retry
 from vaultloop.model.policy import Policy, is_protected
 from vaultloop.sessions.sorting import LateGate, Sorted, Sorting
-from vaultloop.vault.branch import Branch, closed
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.folder import Folder
-from vaultloop.vault.publish import Audit
-from vaultloop.vault.settling import Settling
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.view import View
-from vaultloop.vault.views import Views
+from vaultloop.vault.folder.folder import Folder
+from vaultloop.vault.folder.settling import Settling
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.sync.branch import Branch, closed
+from vaultloop.vault.views.publish import Audit
+from vaultloop.vault.views.view import View
+from vaultloop.vault.views.views import Views
 
 REMINDERS = (
     reminder(scope='"[[family]]"', send_to='"[[family]]"'),

@@ -3,8 +3,8 @@ from dataclasses import dataclass, replace
 
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.sessions.prompt import instructions
-from vaultloop.vault.context import DEEPEST_IMPORT
 from vaultloop.vault.files import Entry
+from vaultloop.vault.notes.context import DEEPEST_IMPORT
 
 POLICY = Policy(
     "owner", Audience.OWNER, can_read=("**",), except_=("private",), instructions="Answer in Dutch.\n"

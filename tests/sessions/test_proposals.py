@@ -20,7 +20,7 @@ from vaultloop.model.policy import Audience
 from vaultloop.sessions.publication import MOST_WAITING
 from vaultloop.state.proposals import Proposal, Proposals, ProposalState
 from vaultloop.state.turns import TurnRecord
-from vaultloop.vault.signing import AuthorClass, Signer, author_class
+from vaultloop.vault.git.signing import AuthorClass, Signer, author_class
 
 VAULT = {
     "Garden.md": "# Garden\n",

@@ -12,7 +12,7 @@ from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.conversation import Outcome
 from vaultloop.model.errors import Stalled
 from vaultloop.sessions.publication import NAMED, Published
-from vaultloop.vault.view import Refusal
+from vaultloop.vault.views.view import Refusal
 
 KEY = "console/owner/1"
 

@@ -14,7 +14,7 @@ from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.conversation import NOTHING_TO_SAY, AgentDefaults, Outcome, SendWhen
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Audience
-from vaultloop.vault.signing import AuthorClass, Signer, author_class
+from vaultloop.vault.git.signing import AuthorClass, Signer, author_class
 
 KEY = "console/owner/1"
 

@@ -29,10 +29,10 @@ from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.outbox import Outbox
 from vaultloop.state.slots import SlotStore
 from vaultloop.state.turns import Turns
-from vaultloop.vault.lease import Bearer
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.sync import Sync
-from vaultloop.vault.tenure import Tenure
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.lease.lease import Bearer
+from vaultloop.vault.lease.tenure import Tenure
+from vaultloop.vault.sync.sync import Sync
 
 PERIOD = timedelta(seconds=5)
 

@@ -22,8 +22,8 @@ from vaultloop.aio.clock import VirtualClock
 from vaultloop.components.cron import timekeeper
 from vaultloop.components.cron.job import jobs_of
 from vaultloop.sessions import courier
-from vaultloop.vault import lease_chain, tenure
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.lease import lease_chain, tenure
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SEEDS = range(10)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from vaultloop.aio.clock import Clock, sleep
 from vaultloop.model.errors import Retry
-from vaultloop.vault.remote import RefusedError
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.transport.remote import RefusedError
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from random import Random
 
 from support.commits import NOON
 from vaultloop.vault.files import Entry
-from vaultloop.vault.repository import Identity, Repository
+from vaultloop.vault.git.repository import Identity, Repository
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pygit2
 
 from vaultloop.vault.files import Entry
-from vaultloop.vault.repository import Identity, Repository, Seal
+from vaultloop.vault.git.repository import Identity, Repository, Seal
 
 AGENT = Identity("Vaultloop agent", "agent@localhost")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

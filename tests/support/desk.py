@@ -25,9 +25,9 @@ from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.sessions.services import Services
 from vaultloop.state.database import Database
 from vaultloop.state.turns import TurnRecord, Turns
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.sync import Sync
-from vaultloop.vault.verdict import Admission, NobodyAdmits
+from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.sync.sync import Sync
+from vaultloop.vault.views.verdict import Admission, NobodyAdmits
 
 NOW = datetime(2026, 11, 22, 7, tzinfo=UTC)
 OWNER = Policy(

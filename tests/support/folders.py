@@ -7,8 +7,8 @@ from typing import Any
 from vaultloop.components import KINDS
 from vaultloop.model.resource import AnyResource, Kind
 from vaultloop.model.snapshot import Snapshot
-from vaultloop.vault.effort import Effort
-from vaultloop.vault.loader import FolderFiles, Loader
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.notes.loader import FolderFiles, Loader
 
 EXAMPLES = Path(__file__).parents[2] / "engine" / "vaultloop" / "components"
 

@@ -9,12 +9,12 @@ from vaultloop.admission import SelfEdit
 from vaultloop.components import KINDS
 from vaultloop.components.scope.policies import policy_of
 from vaultloop.model.policy import Policy
-from vaultloop.vault.effort import Effort
 from vaultloop.vault.files import Entry
-from vaultloop.vault.loader import Loader
-from vaultloop.vault.repository import Identity, Repository
-from vaultloop.vault.revision import RevisionFiles
-from vaultloop.vault.verdict import Verdict
+from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.git.revision import RevisionFiles
+from vaultloop.vault.notes.loader import Loader
+from vaultloop.vault.views.verdict import Verdict
 
 NOW = datetime(2026, 11, 22, 7, tzinfo=UTC)
 HANA = Identity("Hana", "hana@example.org")

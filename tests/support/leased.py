@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.vault.files import Entry
-from vaultloop.vault.repository import Identity, Repository
-from vaultloop.vault.view import View
-from vaultloop.vault.views import Views
+from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.views.view import View
+from vaultloop.vault.views.views import Views
 
 NOW = datetime(2026, 11, 22, 7, tzinfo=UTC)
 EVERYTHING = Policy("owner", Audience.OWNER, can_read=("**",), can_write=("**",))

@@ -4,9 +4,9 @@ from random import Random
 
 from support.commits import NOON
 from vaultloop.vault.files import Entry
+from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.merge.tree import Merger
-from vaultloop.vault.repository import Identity, Repository
-from vaultloop.vault.signing import AuthorClass
 
 NOTE = "Plan.md"
 WORDS = (

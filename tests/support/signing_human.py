@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 from support.vault_clone import VaultClone
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import NAMESPACE
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import NAMESPACE
 
 
 class SshKey:

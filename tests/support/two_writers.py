@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pygit2.enums import FileMode
 
+from vaultloop.vault.git.repository import Identity, Repository, Seal
+from vaultloop.vault.git.signing import AuthorClass
+from vaultloop.vault.git.trees import Leaf
 from vaultloop.vault.merge.tree import Join, Merger
-from vaultloop.vault.repository import Identity, Repository, Seal
-from vaultloop.vault.signing import AuthorClass
-from vaultloop.vault.trees import Leaf
 
 HUMAN = Identity("Hana Human", "hana@example.org")
 SECOND_HUMAN = Identity("Sam Second", "sam@example.org")

@@ -3,8 +3,8 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.merge.version import Version, Writer
-from vaultloop.vault.signing import AuthorClass
 
 _NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from vaultloop.model.policy import Audience, Policy
 from vaultloop.vault.files import Entry
-from vaultloop.vault.repository import Identity, Repository
-from vaultloop.vault.revision import RevisionFiles
-from vaultloop.vault.views import Views
+from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.git.revision import RevisionFiles
+from vaultloop.vault.views.views import Views
 
 EVERYTHING = Policy("owner", Audience.OWNER, can_read=("**",))
 

@@ -41,7 +41,7 @@ class Failpoint(StrEnum):
     UNDO_RECORDED = "undo-recorded"
     UNDO_ARRIVED = "undo-arrived"
 
-    # A commit is brought into the folder, or the branch to what lies there (vault/checkout.py).
+    # A commit is brought into the folder, or the branch to what lies there (vault/folder/checkout.py).
     INTENT_WRITTEN = "intent-written"
     FILE_PREPARED = "file-prepared"
     FILE_REPLACED = "file-replaced"
@@ -56,7 +56,7 @@ class Failpoint(StrEnum):
     RECOVERY_SWEPT = "recovery-swept"
     RECOVERY_DONE = "recovery-done"
 
-    # A damaged repository is put right (vault/repair.py), and its packs are made one (vault/repack.py).
+    # A damaged repository is put right, and its packs are made one (vault/git/repair.py, repack.py).
     DAMAGE_SET_ASIDE = "damage-set-aside"
     INDEX_REBUILT = "index-rebuilt"
     BRANCH_RESTORED = "branch-restored"
@@ -81,7 +81,7 @@ class Failpoint(StrEnum):
     MERGE_BLOBS_WRITTEN = "merge-blobs-written"
     MERGE_TREE_WRITTEN = "merge-tree-written"
 
-    # Branch, folder and remote are brought together (vault/upstream.py, branch.py, lineage.py, held.py).
+    # Branch, folder and remote are brought together (vault/sync/upstream.py, branch.py, lineage.py, held.py).
     HEADS_HEARD = "heads-heard"
     FETCHED = "fetched"
     RESCUE_KEPT = "rescue-kept"
@@ -98,7 +98,7 @@ class Failpoint(StrEnum):
     ACCEPTANCE_MARKED = "acceptance-marked"
     ACCEPTANCE_NOTED = "acceptance-noted"
 
-    # Who acts is written at the remote (vault/tenure.py).
+    # Who acts is written at the remote (vault/lease/tenure.py).
     LEASE_WRITTEN = "lease-written"
     LEASE_PUSHED = "lease-pushed"
     LEASE_BEGUN = "lease-begun"

@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # `--help` waits for none of these
     from vaultloop.model.problem import Problem
     from vaultloop.model.resource import Kind
     from vaultloop.vault.files import Files
-    from vaultloop.vault.fixes import Edit
-    from vaultloop.vault.inspection import Inspection
-    from vaultloop.vault.plain_folder import ReadableFiles
+    from vaultloop.vault.folder.plain_folder import ReadableFiles
+    from vaultloop.vault.notes.fixes import Edit
+    from vaultloop.vault.notes.inspection import Inspection
 
 
 class NoVault(click.ClickException):
@@ -144,7 +144,7 @@ def _kinds() -> "Sequence[Kind[Any]]":
 
 
 def _target(paths: tuple[Path, ...]) -> Target:
-    from vaultloop.vault.location import top_of  # noqa: PLC0415
+    from vaultloop.vault.notes.location import top_of  # noqa: PLC0415
 
     if not paths:
         here = top_of(Path.cwd())
@@ -159,7 +159,7 @@ def _target(paths: tuple[Path, ...]) -> Target:
 
 
 def _with_its_own_link(target: Target) -> Target:
-    from vaultloop.vault.location import FOLDER  # noqa: PLC0415
+    from vaultloop.vault.notes.location import FOLDER  # noqa: PLC0415
 
     links = {*target.links, *([FOLDER] if (target.vault / FOLDER).is_symlink() else [])}
     return replace(target, links=tuple(sorted(links)))
@@ -167,7 +167,7 @@ def _with_its_own_link(target: Target) -> Target:
 
 def _vault_of_the_environment() -> Path:
     """The vault that is meant where we stand in none: the variable's, or that of the settings file."""
-    from vaultloop.vault.location import top_of  # noqa: PLC0415
+    from vaultloop.vault.notes.location import top_of  # noqa: PLC0415
 
     named = os.environ.get("VAULTLOOP_FOLDER", "").strip() or _folder_of_the_settings()
     place = Path(os.path.expanduser(named)) if named else Path.cwd()  # noqa: PTH111 - `~nobody` is no error
@@ -188,7 +188,7 @@ def _folder_of_the_settings() -> str:
 
 def _place(path: Path) -> tuple[Path, str, bool]:
     """The vault that a path lies in, its path there, and whether a link is what lies there."""
-    from vaultloop.vault.location import link_in, top_of  # noqa: PLC0415
+    from vaultloop.vault.notes.location import link_in, top_of  # noqa: PLC0415
 
     if (link := link_in(path)) is not None:
         return (*link, True)
@@ -200,7 +200,7 @@ def _place(path: Path) -> tuple[Path, str, bool]:
 
 
 def _no_vault(place: Path) -> Path:
-    from vaultloop.vault.location import is_of_another_repository, look_alike  # noqa: PLC0415
+    from vaultloop.vault.notes.location import is_of_another_repository, look_alike  # noqa: PLC0415
 
     folder = place if place.is_dir() else place.parent
     if (other := look_alike(folder)) is not None:
@@ -212,17 +212,17 @@ def _no_vault(place: Path) -> Path:
 
 
 def _of_vault(target: Target) -> Report:
-    from vaultloop.vault.inspection import inspected  # noqa: PLC0415
-    from vaultloop.vault.plain_folder import ReadableFiles  # noqa: PLC0415
+    from vaultloop.vault.folder.plain_folder import ReadableFiles  # noqa: PLC0415
+    from vaultloop.vault.notes.inspection import inspected  # noqa: PLC0415
 
     files = ReadableFiles(target.vault)
     return _report(target, files, inspected(files, _kinds, target.notes(files)))
 
 
 def _of_fixing(target: Target, *, write: bool) -> Report:
-    from vaultloop.vault import fixes  # noqa: PLC0415
-    from vaultloop.vault.inspection import inspected  # noqa: PLC0415
-    from vaultloop.vault.plain_folder import ReadableFiles  # noqa: PLC0415
+    from vaultloop.vault.folder.plain_folder import ReadableFiles  # noqa: PLC0415
+    from vaultloop.vault.notes import fixes  # noqa: PLC0415
+    from vaultloop.vault.notes.inspection import inspected  # noqa: PLC0415
 
     before = ReadableFiles(target.vault)
     mending = fixes.mended(before, _kinds, target.concerns, target.notes(before))
@@ -237,9 +237,9 @@ def _of_fixing(target: Target, *, write: bool) -> Report:
 
 
 def _of_staged(paths: tuple[Path, ...]) -> Report:
-    from vaultloop.vault.effort import Effort  # noqa: PLC0415
-    from vaultloop.vault.inspection import inspected_change  # noqa: PLC0415
-    from vaultloop.vault.staged import staged  # noqa: PLC0415
+    from vaultloop.vault.git.effort import Effort  # noqa: PLC0415
+    from vaultloop.vault.notes.inspection import inspected_change  # noqa: PLC0415
+    from vaultloop.vault.notes.staged import staged  # noqa: PLC0415
 
     if len(paths) > 1:
         raise click.UsageError("--staged takes one folder: the vault's")
@@ -250,8 +250,8 @@ def _of_staged(paths: tuple[Path, ...]) -> Report:
 
 
 def _of_revision(paths: tuple[Path, ...], after: str, before: str | None) -> Report:
-    from vaultloop.vault.incoming import incoming  # noqa: PLC0415
-    from vaultloop.vault.inspection import inspected_change  # noqa: PLC0415
+    from vaultloop.vault.git.incoming import incoming  # noqa: PLC0415
+    from vaultloop.vault.notes.inspection import inspected_change  # noqa: PLC0415
 
     if len(paths) > 1 or any(path.is_absolute() for path in paths):
         raise click.UsageError("--at takes one folder: the vault's, as it is called in the repository")

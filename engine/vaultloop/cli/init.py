@@ -49,7 +49,7 @@ def command(
     from vaultloop.settings import FILE_NAME, default_state  # noqa: PLC0415
     from vaultloop.state.directory import StateDirectory  # noqa: PLC0415
     from vaultloop.vault import scaffold  # noqa: PLC0415
-    from vaultloop.vault.signing import Signer  # noqa: PLC0415
+    from vaultloop.vault.git.signing import Signer  # noqa: PLC0415
 
     vault = vault.absolute()
     directory = StateDirectory((state or default_state()).absolute())

@@ -9,7 +9,7 @@ import sys
 import click
 
 from vaultloop.model.problem import Fix, Problem
-from vaultloop.vault import secret
+from vaultloop.vault.notes import secret
 
 # Characters of a note's line that are shown beside a finding.
 LONGEST_SHOWN = 160

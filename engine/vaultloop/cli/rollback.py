@@ -15,7 +15,7 @@ from vaultloop.settings import Settings
 
 if TYPE_CHECKING:
     from vaultloop.model.change import Plan
-    from vaultloop.vault.rollback import Rollback
+    from vaultloop.vault.sync.rollback import Rollback
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def command(settings: Settings, revision: str, paths: tuple[str, ...], *, yes: b
 def _looked_at(settings: Settings, revision: str, paths: tuple[str, ...]) -> _Shown:
     from vaultloop.difference import difference  # noqa: PLC0415 - only after the command line is understood
     from vaultloop.trail import repository_of  # noqa: PLC0415
-    from vaultloop.vault.rollback import rollback  # noqa: PLC0415
-    from vaultloop.vault.steering import resolved  # noqa: PLC0415
+    from vaultloop.vault.sync.rollback import rollback  # noqa: PLC0415
+    from vaultloop.vault.sync.steering import resolved  # noqa: PLC0415
 
     repository = repository_of(settings)
     head = repository.head

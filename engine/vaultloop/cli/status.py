@@ -23,7 +23,7 @@ QUIET = ("Ready", "Suspended")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Show the revision, what runs, and what needs you."""
     from vaultloop.overview import overview  # noqa: PLC0415
-    from vaultloop.vault.standing import last_contact  # noqa: PLC0415
+    from vaultloop.vault.sync.standing import last_contact  # noqa: PLC0415
 
     with records(settings) as database:
         found = overview(database)

@@ -27,8 +27,8 @@ from vaultloop.reconcile.planner import Desired
 from vaultloop.reconcile.standing import Standing, has_unfinished, running
 from vaultloop.state.status_book import Hold, LastGood, StatusBook
 from vaultloop.vault.files import Files
-from vaultloop.vault.loader import FOLDER, KnownNote
-from vaultloop.vault.note_paths import notes_in
+from vaultloop.vault.notes.loader import FOLDER, KnownNote
+from vaultloop.vault.notes.note_paths import notes_in
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from vaultloop.aio.clock import Clock
 from vaultloop.aio.supervise import first
 from vaultloop.model.status import Condition
 from vaultloop.state.status_book import StatusBook
-from vaultloop.vault.last_good import declarations, keep_last_good
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.sync.last_good import declarations, keep_last_good
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from vaultloop.model.problem import Problem, Severity
 from vaultloop.model.resource import Kind
-from vaultloop.vault.declaration import declared
-from vaultloop.vault.secret import scrubbed
+from vaultloop.vault.notes.declaration import declared
+from vaultloop.vault.notes.secret import scrubbed
 
 # Problems of a note as such, whatever it declares. What is not named here belongs to the kinds that show it.
 OF_ANY_NOTE = frozenset(

@@ -9,8 +9,8 @@ from vaultloop.aio.clock import Clock
 from vaultloop.model.errors import Retry, Stalled
 from vaultloop.sessions.publication import asked
 from vaultloop.state.proposals import Proposal, Proposals, ProposalState
-from vaultloop.vault.branch import Integrated
-from vaultloop.vault.sync import Sync
+from vaultloop.vault.sync.branch import Integrated
+from vaultloop.vault.sync.sync import Sync
 
 log = logging.getLogger(__name__)
 

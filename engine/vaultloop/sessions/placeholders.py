@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from vaultloop.model.conversation import Turn
 from vaultloop.model.policy import Policy
 from vaultloop.state.turns import TurnRecord
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.view import bad_name, too_deep
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.views.view import bad_name, too_deep
 
 # So many changed notes are named; the rest is counted.
 NAMED = 200

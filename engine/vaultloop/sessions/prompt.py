@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from vaultloop.model.component import Contributor
 from vaultloop.model.policy import Policy
-from vaultloop.vault.context import DEEPEST_IMPORT, imports, meant, reached
 from vaultloop.vault.files import Files
-from vaultloop.vault.location import CONTEXT_FILES
+from vaultloop.vault.notes.context import DEEPEST_IMPORT, imports, meant, reached
+from vaultloop.vault.notes.location import CONTEXT_FILES
 
 
 def instructions(policy: Policy, files: Files, contributors: Sequence[Contributor]) -> str:

@@ -17,9 +17,9 @@ from vaultloop.sessions.services import Services, SessionLog
 from vaultloop.sessions.sorting import LateGate, Sorted, Sorting
 from vaultloop.state.proposals import Draft, Proposal, ProposalState
 from vaultloop.state.turns import TurnRecord
-from vaultloop.vault.branch import Gate, Integrated, closed
-from vaultloop.vault.publish import Audit
-from vaultloop.vault.view import Refusal, View
+from vaultloop.vault.sync.branch import Gate, Integrated, closed
+from vaultloop.vault.views.publish import Audit
+from vaultloop.vault.views.view import Refusal, View
 
 # How often publishing is tried while another git process is in the way.
 PUBLISH_TRIES = 5

@@ -22,12 +22,12 @@ from vaultloop.state.outbox import Outbox
 from vaultloop.state.proposals import Proposals
 from vaultloop.state.transcripts import Transcripts
 from vaultloop.state.turns import Turns
-from vaultloop.vault.debris import clear_away
-from vaultloop.vault.repository import Identity
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.sync import Sync
-from vaultloop.vault.verdict import Admission, NobodyAdmits
-from vaultloop.vault.views import Views
+from vaultloop.vault.git.repository import Identity
+from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.sync.sync import Sync
+from vaultloop.vault.views.debris import clear_away
+from vaultloop.vault.views.verdict import Admission, NobodyAdmits
+from vaultloop.vault.views.views import Views
 
 # How long what could not be recorded waits for the next try (seconds): the first time, and at most.
 FIRST_PAUSE = 5.0

@@ -29,8 +29,8 @@ from vaultloop.sessions.publication import Publication, kept_hint
 from vaultloop.sessions.services import Services, SessionLog
 from vaultloop.state.turns import TurnRecord, TurnState
 from vaultloop.vault.files import Revised
-from vaultloop.vault.last_good import governed
-from vaultloop.vault.view import View
+from vaultloop.vault.sync.last_good import governed
+from vaultloop.vault.views.view import View
 
 # How long a failed run waits for its next try: the first time, each time twice as long, and at most.
 FIRST_WAIT = timedelta(minutes=1)

@@ -11,9 +11,12 @@ from datetime import datetime
 from vaultloop.model.policy import Policy
 from vaultloop.state.proposals import Draft
 from vaultloop.vault.files import Files
-from vaultloop.vault.oversize import LARGEST_FILE
-from vaultloop.vault.protected import protected_in
-from vaultloop.vault.publish import (
+from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.git.revision import RevisionFiles
+from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.notes.protected import protected_in
+from vaultloop.vault.sync.oversize import LARGEST_FILE
+from vaultloop.vault.views.publish import (
     LOST,
     Audit,
     Edits,
@@ -24,12 +27,9 @@ from vaultloop.vault.publish import (
     select,
     write_commit,
 )
-from vaultloop.vault.repository import Identity, Repository
-from vaultloop.vault.revision import RevisionFiles
-from vaultloop.vault.signing import Signer
-from vaultloop.vault.verdict import Admission, Verdict
-from vaultloop.vault.view import Changes, Refusal, View
-from vaultloop.vault.views import InGit, here
+from vaultloop.vault.views.verdict import Admission, Verdict
+from vaultloop.vault.views.view import Changes, Refusal, View
+from vaultloop.vault.views.views import InGit, here
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from vaultloop.model.cell import Cell, Transcript
 from vaultloop.model.conversation import Turn
 from vaultloop.state.transcripts import Transcripts
-from vaultloop.vault.view import folder_below
+from vaultloop.vault.views.view import folder_below
 
 # Bytes. A longer conversation starts afresh: it would be read, and paid for, with every message.
 LONGEST = 32 * 1024 * 1024

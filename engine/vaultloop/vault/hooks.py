@@ -18,10 +18,10 @@ from pathlib import Path
 import pygit2
 
 from vaultloop.model.errors import Stalled, VaultloopError
-from vaultloop.vault.attributes import Attributes
-from vaultloop.vault.lease import REFERENCE, Lease
-from vaultloop.vault.location import top_of
+from vaultloop.vault.git.attributes import Attributes
+from vaultloop.vault.lease.lease import REFERENCE, Lease
 from vaultloop.vault.merge.driver import ENGINE_KEY
+from vaultloop.vault.notes.location import top_of
 
 # The hooks, by the names that git calls them by; one file does for both.
 HOOKS = ("pre-commit", "pre-merge-commit")

@@ -10,7 +10,7 @@ from support.notes import OWNER, note, scope
 from vaultloop.components.cron.kind import CRONTAB, CrontabJob, CrontabSpec
 from vaultloop.model.problem import Problem
 from vaultloop.model.resource import Ref
-from vaultloop.vault import entries
+from vaultloop.vault.notes import entries
 
 VAULT = {"agent/scopes/owner.md": OWNER, "agent/scopes/Family.md": scope()}
 NOTE = "agent/crons/table.md"

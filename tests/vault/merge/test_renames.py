@@ -3,9 +3,9 @@
 import pytest
 from pygit2.enums import FileMode
 
+from vaultloop.vault.git.object_id import blob_id
+from vaultloop.vault.git.trees import Leaf
 from vaultloop.vault.merge.renames import MOST_PAIRS, moved_folder, renames
-from vaultloop.vault.object_id import blob_id
-from vaultloop.vault.trees import Leaf
 
 TEXT = b"".join(b"Line %d of a note\n" % number for number in range(20))
 

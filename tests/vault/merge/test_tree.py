@@ -6,9 +6,9 @@ import pytest
 from pygit2.enums import FileMode
 
 from support.two_writers import TwoWriters
+from vaultloop.vault.git.trees import Leaf
 from vaultloop.vault.merge.tree import AuditError, Join, Merger
 from vaultloop.vault.merge.version import Rule
-from vaultloop.vault.trees import Leaf
 
 TEXT = "".join(f"Line {number} of a note\n" for number in range(20))
 EDITED = TEXT.replace("Line 7 of", "Line seven of")

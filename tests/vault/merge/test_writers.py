@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from support.two_writers import TwoWriters
+from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.merge.version import Writer
 from vaultloop.vault.merge.writers import Writers
-from vaultloop.vault.signing import AuthorClass
 
 
 @pytest.fixture

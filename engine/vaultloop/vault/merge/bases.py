@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from vaultloop.vault.repository import Repository
+from vaultloop.vault.git.repository import Repository
 
 
 def merge_bases(repository: Repository, ours: str, theirs: str) -> tuple[str, ...]:

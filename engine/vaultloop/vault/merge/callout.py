@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 
+from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.merge.blocks import blocks, is_blank, is_open
 from vaultloop.vault.merge.lines import is_within
 from vaultloop.vault.merge.version import Version
-from vaultloop.vault.signing import AuthorClass
 
 _HEAD = re.compile(r"> \[!conflict\]- (?P<title>.*)")
 # Hexadecimal digits of a blob's id.

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from vaultloop.vault.attributes import is_pointer
-from vaultloop.vault.glance import is_note
+from vaultloop.vault.git.attributes import is_pointer
 from vaultloop.vault.merge.note import merge_note, merge_text
 from vaultloop.vault.merge.version import Merged, Rule, Version
-from vaultloop.vault.protected import is_declared_at
+from vaultloop.vault.notes.glance import is_note
+from vaultloop.vault.notes.protected import is_declared_at
 
 
 def joined(path: str, base: bytes | None, one: Version, other: Version, *, filtered: bool) -> Merged:

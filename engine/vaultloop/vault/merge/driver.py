@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vaultloop.vault import ancestry
-from vaultloop.vault.attributes import attributes_of
-from vaultloop.vault.location import FOLDER, top_of
+from vaultloop.vault.git import ancestry
+from vaultloop.vault.git.attributes import attributes_of
+from vaultloop.vault.git.object_id import blob_id
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import AuthorClass, made_by
 from vaultloop.vault.merge import content
 from vaultloop.vault.merge.bases import merge_bases
 from vaultloop.vault.merge.version import Merged, Version, Writer
 from vaultloop.vault.merge.writers import Writers
-from vaultloop.vault.object_id import blob_id
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import AuthorClass, made_by
+from vaultloop.vault.notes.location import FOLDER, top_of
 
 # The engine's public key, in git's configuration; several, where several engines have served this vault.
 ENGINE_KEY = "vaultloop.engineKey"

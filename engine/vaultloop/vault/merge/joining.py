@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from vaultloop.vault.attributes import Attributes, attributes_of
-from vaultloop.vault.glance import is_note
+from vaultloop.vault.git.attributes import Attributes, attributes_of
+from vaultloop.vault.git.object_id import blob_id
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import AuthorClass
+from vaultloop.vault.git.trees import Leaf
 from vaultloop.vault.merge import content, places, told
 from vaultloop.vault.merge.markers import mended
 from vaultloop.vault.merge.side import Line, Place, Side
 from vaultloop.vault.merge.told import Note
 from vaultloop.vault.merge.version import Merged, Rule, Version, Writer
 from vaultloop.vault.merge.writers import Writers
-from vaultloop.vault.object_id import blob_id
-from vaultloop.vault.protected import is_declared_at
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import AuthorClass
-from vaultloop.vault.trees import Leaf
+from vaultloop.vault.notes.glance import is_note
+from vaultloop.vault.notes.protected import is_declared_at
 
 # What is no note with conflict markers does not hold this.
 _MARKER = b"<<<<<<<"

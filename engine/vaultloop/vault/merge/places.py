@@ -5,8 +5,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from vaultloop.model.policy import folded
+from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.merge.version import Writer
-from vaultloop.vault.signing import AuthorClass
 
 # Letters of a name of a copy that say whose it is; the rest of a long name goes.
 LONGEST_WHO = 30

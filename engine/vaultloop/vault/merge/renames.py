@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from vaultloop.model.policy import folded
-from vaultloop.vault.trees import Leaf
+from vaultloop.vault.git.trees import Leaf
 
 # git's own threshold for renames in a merge.
 MOSTLY = 0.5

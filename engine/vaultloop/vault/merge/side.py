@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from vaultloop.vault.git.trees import Leaf, LeafChange
 from vaultloop.vault.merge.places import folders
 from vaultloop.vault.merge.renames import Read, moved_folder, renames
-from vaultloop.vault.trees import Leaf, LeafChange
 
 
 @dataclass(frozen=True, slots=True)

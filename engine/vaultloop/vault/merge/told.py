@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from vaultloop.vault.git.signing import AuthorClass
+from vaultloop.vault.git.trees import shown
 from vaultloop.vault.merge.version import Merged, Rule, Writer
-from vaultloop.vault.signing import AuthorClass
-from vaultloop.vault.trees import shown
 
 
 @dataclass(frozen=True, slots=True)

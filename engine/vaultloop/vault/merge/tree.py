@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vaultloop.aio.failpoint import Failpoint, reached
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import AuthorClass
+from vaultloop.vault.git.trees import shown
 from vaultloop.vault.merge.audit import AuditError
 from vaultloop.vault.merge.bases import merge_bases, newest
 from vaultloop.vault.merge.joining import Joining
 from vaultloop.vault.merge.side import Line
 from vaultloop.vault.merge.told import Note
 from vaultloop.vault.merge.writers import Writers
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import AuthorClass
-from vaultloop.vault.trees import shown
 
 __all__ = ["AuditError", "Join", "Merger", "Note"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from vaultloop.vault.signing import AuthorClass
+from vaultloop.vault.git.signing import AuthorClass
 
 
 @dataclass(frozen=True, slots=True)

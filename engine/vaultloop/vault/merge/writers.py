@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from vaultloop.vault.ancestry import parents as parents_of
+from vaultloop.vault.git.ancestry import parents as parents_of
+from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.merge.version import Writer
-from vaultloop.vault.repository import Repository
-from vaultloop.vault.signing import AuthorClass
 
 # Commits that are looked at for one path. Who worked longer without meeting the other side is found by their
 # newest commit instead.

@@ -1,0 +1,1 @@
+"""The watched folder: what humans edit in it, and what is written into it."""

@@ -1,0 +1,1 @@
+"""Which of the engines at one remote acts."""

@@ -1,0 +1,1 @@
+"""Notes as values: taken apart, understood, linked with each other, and all that is wrong with them."""

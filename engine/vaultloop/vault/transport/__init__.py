@@ -1,0 +1,1 @@
+"""Talking to the remote: where it is, what is shown to it, what it answers."""

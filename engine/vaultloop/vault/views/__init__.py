@@ -1,0 +1,1 @@
+"""Views: the folders that sessions work in, and what becomes of what they leave there."""
