@@ -39,9 +39,9 @@ from vaultloop.model.policy import Audience, Policy
 from vaultloop.state.database import Database
 from vaultloop.state.directory import StateDirectory
 from vaultloop.state.inbox import Inbox
+from vaultloop.vault.debris import clear_away
 from vaultloop.vault.git.repository import Repository
 from vaultloop.vault.git.signing import KEY_NAME, Signer
-from vaultloop.vault.views.debris import clear_away
 from vaultloop.vault.views.view import View
 from vaultloop.vault.views.views import Views
 

@@ -14,7 +14,7 @@ from support import unprivileged
 from support.cells import WHO, alive, cell_at, ended, fence, python, run_by
 from vaultloop.sandbox.launcher import FencedLauncher
 from vaultloop.sandbox.limits import tasks_of
-from vaultloop.vault.views.debris import clear_away
+from vaultloop.vault.debris import clear_away
 
 # Leaves three processes in sessions of their own, without anything by which they could be known.
 DAEMONISER = """

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from vaultloop.model.status import Push, PushState
 from vaultloop.vault.files import Entry
-from vaultloop.vault.folder.plain_folder import blob_id
+from vaultloop.vault.plain_folder import blob_id
 
 R = TypeVar("R")
 

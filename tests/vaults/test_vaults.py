@@ -21,8 +21,8 @@ from vaultloop.components import KINDS
 from vaultloop.model.problem import Problem
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.reconcile.planner import desire, plan
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.notes.inspection import inspected
+from vaultloop.vault.plain_folder import FolderFiles
 
 HERE = Path(__file__).parent
 CASES = sorted(case.name for case in HERE.iterdir() if (case / "vault").is_dir())

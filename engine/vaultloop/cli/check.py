@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # `--help` waits for none of these
     from vaultloop.model.problem import Problem
     from vaultloop.model.resource import Kind
     from vaultloop.vault.files import Files
-    from vaultloop.vault.folder.plain_folder import ReadableFiles
     from vaultloop.vault.notes.fixes import Edit
     from vaultloop.vault.notes.inspection import Inspection
+    from vaultloop.vault.plain_folder import ReadableFiles
 
 
 class NoVault(click.ClickException):
@@ -212,17 +212,17 @@ def _no_vault(place: Path) -> Path:
 
 
 def _of_vault(target: Target) -> Report:
-    from vaultloop.vault.folder.plain_folder import ReadableFiles  # noqa: PLC0415
     from vaultloop.vault.notes.inspection import inspected  # noqa: PLC0415
+    from vaultloop.vault.plain_folder import ReadableFiles  # noqa: PLC0415
 
     files = ReadableFiles(target.vault)
     return _report(target, files, inspected(files, _kinds, target.notes(files)))
 
 
 def _of_fixing(target: Target, *, write: bool) -> Report:
-    from vaultloop.vault.folder.plain_folder import ReadableFiles  # noqa: PLC0415
     from vaultloop.vault.notes import fixes  # noqa: PLC0415
     from vaultloop.vault.notes.inspection import inspected  # noqa: PLC0415
+    from vaultloop.vault.plain_folder import ReadableFiles  # noqa: PLC0415
 
     before = ReadableFiles(target.vault)
     mending = fixes.mended(before, _kinds, target.concerns, target.notes(before))

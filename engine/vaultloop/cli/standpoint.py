@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vaultloop.settings import Settings
     from vaultloop.vault.files import Files
-    from vaultloop.vault.trail.history import History
+    from vaultloop.vault.git.history import History
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def history(given: GivenSettings, place: Path) -> "History":
         InvalidSettings: one stands in no vault, and the settings name none.
         Stalled: the vault has no revisions that can be read here.
     """
-    from vaultloop.vault.trail.history import History  # noqa: PLC0415
+    from vaultloop.vault.git.history import History  # noqa: PLC0415
 
     if (vault := vault_around(given, place)) is not None:
         return History.around(vault)
@@ -78,7 +78,7 @@ def present(given: GivenSettings, place: Path) -> "Files":
     Raises:
         InvalidSettings, Stalled: as `history`.
     """
-    from vaultloop.vault.folder.plain_folder import ReadableFiles  # noqa: PLC0415
+    from vaultloop.vault.plain_folder import ReadableFiles  # noqa: PLC0415
 
     vault = vault_around(given, place) or given.settings.folder
     return ReadableFiles(vault) if vault is not None else history(given, place).files("HEAD")

@@ -18,7 +18,7 @@ from vaultloop.model.gateway import BILL_PATIENCE, Allowance, Grant, OpenDoor
 from vaultloop.model.policy import Policy
 from vaultloop.sessions import mounts, transcript
 from vaultloop.sessions.services import Services, SessionLog
-from vaultloop.vault.views.debris import clear_away
+from vaultloop.vault.debris import clear_away
 from vaultloop.vault.views.view import View
 
 # All that a program in a cell gets of the engine's own environment.

@@ -22,10 +22,10 @@ from vaultloop.state.outbox import Outbox
 from vaultloop.state.proposals import Proposals
 from vaultloop.state.transcripts import Transcripts
 from vaultloop.state.turns import Turns
+from vaultloop.vault.debris import clear_away
 from vaultloop.vault.git.repository import Identity
 from vaultloop.vault.git.signing import Signer
 from vaultloop.vault.sync.sync import Sync
-from vaultloop.vault.views.debris import clear_away
 from vaultloop.vault.views.verdict import Admission, NobodyAdmits
 from vaultloop.vault.views.views import Views
 

@@ -15,7 +15,7 @@ from vaultloop.vault.git.repository import Identity, Repository
 from vaultloop.vault.git.revision import RevisionFiles
 from vaultloop.vault.git.signing import Signer
 from vaultloop.vault.notes.protected import protected_in
-from vaultloop.vault.sync.oversize import LARGEST_FILE
+from vaultloop.vault.transport.oversize import LARGEST_FILE
 from vaultloop.vault.views.publish import (
     LOST,
     Audit,

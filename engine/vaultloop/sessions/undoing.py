@@ -13,8 +13,8 @@ from vaultloop.model.visible import visible
 from vaultloop.state.authorship import Authorship
 from vaultloop.state.database import Database
 from vaultloop.state.undos import Undo, Undos, standing
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.git.repository import Identity, Repository
+from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.sync.sync import Sync
 from vaultloop.vault.trail.undo import Obstacle, Reversal, reversal, tree_of
 

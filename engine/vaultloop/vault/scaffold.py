@@ -11,8 +11,8 @@ from pathlib import Path
 import pygit2
 
 from vaultloop.model.errors import VaultloopError
-from vaultloop.vault.folder.ignore import TEMPORARY
 from vaultloop.vault.git.repository import DEFAULT_BRANCH
+from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.transport.remote import scrubbed
 
 # What an existing vault gets; the rest of the template is for those who begin with nothing.

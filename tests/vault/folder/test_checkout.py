@@ -17,9 +17,9 @@ from support.vault_clone import VaultClone
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import Retry
 from vaultloop.vault.folder.checkout import INTENT_NAME
-from vaultloop.vault.folder.ignore import TEMPORARY
 from vaultloop.vault.git.lock import GRACE, lock_of
 from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.sync.sync import BARE_NAME, Sync
 
 # Brings the commit in argv[3] onto the branch, or looks and commits what was edited.

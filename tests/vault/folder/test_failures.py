@@ -21,9 +21,9 @@ from support.run import asynchronous
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import Retry, Stalled
-from vaultloop.vault.folder.ignore import TEMPORARY
 from vaultloop.vault.git.repair import ASIDE
 from vaultloop.vault.git.repository import Repository
+from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.sync.sync import BARE_NAME, Sync
 
 QUIET = 60

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from support.folders import write
 from support.vault_clone import VaultClone
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.git.object_id import blob_id, tree_id
+from vaultloop.vault.plain_folder import FolderFiles
 
 
 def test_ids_are_those_of_git(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from support.folders import write
 from vaultloop.model.problem import Problem, Severity
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.notes import context
 from vaultloop.vault.notes.context import DEEPEST_IMPORT, imports
+from vaultloop.vault.plain_folder import FolderFiles
 
 
 def found(vault: Path, texts: Mapping[str, str | bytes]) -> tuple[Problem, ...]:

@@ -10,10 +10,10 @@ from support.notes import OWNER, cron, scope
 from vaultloop.components import KINDS
 from vaultloop.model.errors import Stalled
 from vaultloop.model.problem import Fix
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.notes import fixes
 from vaultloop.vault.notes.fixes import Edit, Mending, applied, mended
 from vaultloop.vault.notes.keys import GRANTING_KINDS, GRANTS, key_of
+from vaultloop.vault.plain_folder import FolderFiles
 
 CASES = Path(__file__).parents[2] / "vaults"
 NAMES = sorted(case.name for case in CASES.iterdir() if (case / "vault").is_dir())

@@ -10,11 +10,11 @@ from support.folders import write
 from vaultloop.components import KINDS
 from vaultloop.model.resource import Ref
 from vaultloop.vault.files import Entry
-from vaultloop.vault.folder.plain_folder import blob_id
 from vaultloop.vault.git.effort import Effort
 from vaultloop.vault.notes.declaration import MOST_PROBLEMS
 from vaultloop.vault.notes.frontmatter import LONGEST_FRONTMATTER
 from vaultloop.vault.notes.loader import FolderFiles, KnownNote, Loader
+from vaultloop.vault.plain_folder import blob_id
 
 OWNER = "---\nkind: scope\nchats: owner\n---\n"
 CRON = '---\nkind: cron\nschedule: "0 7 * * *"\nscope: "[[owner]]"\n---\nLook around.\n'

@@ -21,7 +21,6 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Retry
 from vaultloop.vault.files import is_utf8
 from vaultloop.vault.folder.folder import Folder
-from vaultloop.vault.folder.ignore import TEMPORARY
 from vaultloop.vault.folder.intent import Intent, Journal, Staged
 from vaultloop.vault.folder.settling import signature_of
 from vaultloop.vault.git.attributes import is_pointer
@@ -30,6 +29,7 @@ from vaultloop.vault.git.index import Index, LockedIndex
 from vaultloop.vault.git.lock import break_leftover, lock_of
 from vaultloop.vault.git.repository import HeadMovedError, Repository
 from vaultloop.vault.git.trees import Leaf, LeafChange, shown
+from vaultloop.vault.ignore import TEMPORARY
 
 log = logging.getLogger(__name__)
 

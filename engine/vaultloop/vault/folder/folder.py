@@ -17,7 +17,6 @@ from pygit2.enums import FileMode
 
 from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.files import is_utf8
-from vaultloop.vault.folder.ignore import TEMPORARY, GitIgnore, Ignore, plain
 from vaultloop.vault.folder.moves import EMPTY, Edit, Moves
 from vaultloop.vault.folder.settling import Settling, Signature, signature_of
 from vaultloop.vault.git.attributes import Attributes, attributes_of
@@ -25,8 +24,9 @@ from vaultloop.vault.git.disk import ignores_case, raw_blob_of
 from vaultloop.vault.git.effort import Effort
 from vaultloop.vault.git.repository import Repository
 from vaultloop.vault.git.trees import Leaf, shown
+from vaultloop.vault.ignore import TEMPORARY, GitIgnore, Ignore, plain
 from vaultloop.vault.notes.protected import LookAlikes
-from vaultloop.vault.sync.oversize import LARGEST_FILE
+from vaultloop.vault.transport.oversize import LARGEST_FILE
 
 __all__ = ["MEANT", "Edit", "Folder"]
 

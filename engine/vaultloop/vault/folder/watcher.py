@@ -20,8 +20,8 @@ from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.worker import Worker
 from vaultloop.vault.files import is_utf8
 from vaultloop.vault.folder.folder import MEANT
-from vaultloop.vault.folder.ignore import is_leftover
 from vaultloop.vault.folder.settling import Settling, Signature, signature_of
+from vaultloop.vault.ignore import is_leftover
 
 log = logging.getLogger(__name__)
 

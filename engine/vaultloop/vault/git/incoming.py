@@ -12,8 +12,8 @@ import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
 from vaultloop.model.errors import Stalled
+from vaultloop.vault.git.history import History
 from vaultloop.vault.git.revision import RevisionFiles
-from vaultloop.vault.trail.history import History
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ import pygit2
 from vaultloop.aio.clock import Clock, sleep
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.aio.process import running
-from vaultloop.vault.views.debris import clear_away
+from vaultloop.vault.debris import clear_away
 
 log = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from pygit2.enums import FileMode, ObjectType
 
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Stalled, VaultloopError
+from vaultloop.vault.debris import clear_away
 from vaultloop.vault.git.lock import abandoned
-from vaultloop.vault.views.debris import clear_away
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from vaultloop.model.errors import Stalled
 from vaultloop.model.problem import Fix, Problem
 from vaultloop.vault.files import Entry, Files
-from vaultloop.vault.folder.ignore import TEMPORARY
 from vaultloop.vault.git.effort import Effort
 from vaultloop.vault.git.object_id import blob_id, tree_id
+from vaultloop.vault.ignore import TEMPORARY
 from vaultloop.vault.notes.inspection import Inspection, Kinds, inspected
 
 if TYPE_CHECKING:  # understanding notes is loaded once there are any

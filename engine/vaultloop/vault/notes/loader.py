@@ -14,11 +14,11 @@ from vaultloop.model.problem import Problem, Severity
 from vaultloop.model.resource import AnyResource, Kind, Ref, Spec
 from vaultloop.model.snapshot import Snapshot
 from vaultloop.vault.files import Entry, Files
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.git.effort import Effort
 from vaultloop.vault.notes.declaration import Declaration, declared
 from vaultloop.vault.notes.links import defaults_of, link, recall
 from vaultloop.vault.notes.location import FOLDER, LOOK_ALIKES
+from vaultloop.vault.plain_folder import FolderFiles
 
 __all__ = ["FOLDER", "FolderFiles", "KnownNote", "Loader"]
 

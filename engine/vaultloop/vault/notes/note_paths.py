@@ -1,8 +1,8 @@
 """Which notes a state of the vault holds, by path."""
 
 from vaultloop.vault.files import Files
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.notes.glance import is_note
+from vaultloop.vault.plain_folder import FolderFiles
 
 
 def notes_in(files: Files) -> tuple[str, ...]:

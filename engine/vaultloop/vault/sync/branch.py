@@ -15,14 +15,14 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Paused
 from vaultloop.vault.folder.checkout import DirtyError
 from vaultloop.vault.folder.folder import Folder
-from vaultloop.vault.folder.folder_edits import ATTEMPTS, FolderEdits, UnsettledError, listed, moves_too_fast
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.git.repository import HeadMovedError, Identity, Repository
 from vaultloop.vault.git.revision import RevisionFiles
 from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.git.trees import shown
 from vaultloop.vault.merge.tree import AuditError
 from vaultloop.vault.notes.protected import SETTINGS, protected_in
+from vaultloop.vault.plain_folder import FolderFiles
+from vaultloop.vault.sync.folder_edits import ATTEMPTS, FolderEdits, UnsettledError, listed, moves_too_fast
 from vaultloop.vault.sync.held import Held
 from vaultloop.vault.sync.target import Target, Targets
 from vaultloop.vault.sync.trust import Trust

@@ -10,9 +10,9 @@ import re
 
 from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Stalled
-from vaultloop.vault.folder.folder_edits import listed
 from vaultloop.vault.git.repository import OWN_REFS
 from vaultloop.vault.sync.branch import Branch
+from vaultloop.vault.sync.folder_edits import listed
 
 # So many digits of a commit are shown, and so few name it.
 SHOWN = 12

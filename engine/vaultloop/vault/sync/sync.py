@@ -18,20 +18,20 @@ from vaultloop.aio.worker import Worker
 from vaultloop.model.errors import Stalled, VaultloopError
 from vaultloop.model.status import Push
 from vaultloop.vault.folder.folder import Folder
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.folder.settling import PROMPT, QUIET, SETTLE, Settling
 from vaultloop.vault.git import repair
 from vaultloop.vault.git.authors import Authors
 from vaultloop.vault.git.effort import Effort
 from vaultloop.vault.git.index import LockedError
 from vaultloop.vault.git.repository import OWN_REFS, Identity, Repository
+from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.sync.branch import Branch, Gate, Integrated, closed
 from vaultloop.vault.sync.lock_patience import LockPatience
-from vaultloop.vault.sync.oversize import LARGEST_FILE
 from vaultloop.vault.sync.standing import Standing
 from vaultloop.vault.sync.survey import Survey
 from vaultloop.vault.sync.trust import Trust
 from vaultloop.vault.sync.upstream import Upstream
+from vaultloop.vault.transport.oversize import LARGEST_FILE
 from vaultloop.vault.transport.remote import CONNECT_TIMEOUT, SERVER_TIMEOUT, Credentials, Remote
 
 __all__ = ["BARE_NAME", "ENGINE", "HUMAN", "Integrated", "Sync"]

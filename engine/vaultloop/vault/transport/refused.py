@@ -4,7 +4,7 @@ import re
 
 from vaultloop.vault.git.repository import Repository
 from vaultloop.vault.git.trees import shown
-from vaultloop.vault.sync.oversize import CURE, in_words, largest_in, speaks_of_size
+from vaultloop.vault.transport.oversize import CURE, in_words, largest_in, speaks_of_size
 
 # How GitHub (GH006; GH013 for rule sets), GitLab, and Gitea or Forgejo say that a branch is protected.
 _PROTECTED = re.compile(

@@ -20,7 +20,7 @@ from vaultloop.vault.git.repository import BULK, Identity, Repository
 from vaultloop.vault.git.signing import Signer
 from vaultloop.vault.notes.location import FOLDER
 from vaultloop.vault.notes.protected import LookAlikes, Protected, is_declared_at
-from vaultloop.vault.sync.oversize import LARGEST_FILE, in_words
+from vaultloop.vault.transport.oversize import LARGEST_FILE, in_words
 from vaultloop.vault.views.active_content import KIND, MOST_TEXT, TOO_LONG, added
 from vaultloop.vault.views.verdict import GOVERNS
 from vaultloop.vault.views.view import MOST_BYTES, Changes, NotOrdinaryError, Refusal, View

@@ -20,8 +20,8 @@ from typing import Protocol, TypeVar
 
 from vaultloop.model.errors import Stalled
 from vaultloop.model.policy import Policy
+from vaultloop.vault.debris import clear_away
 from vaultloop.vault.files import Entry, Revised
-from vaultloop.vault.views.debris import clear_away
 from vaultloop.vault.views.manifest import STANDING, Base, Look, NotOursError, Standing, append, boot
 from vaultloop.vault.views.reading import Reading, reading
 from vaultloop.vault.views.scan import Place, folder_below

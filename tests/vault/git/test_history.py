@@ -4,8 +4,8 @@ import pytest
 
 from support.vault_clone import VaultClone
 from vaultloop.model.errors import Stalled
+from vaultloop.vault.git.history import History
 from vaultloop.vault.notes.note_paths import notes_in
-from vaultloop.vault.trail.history import History
 
 
 def two_revisions(folder: Path, inside: str = "") -> VaultClone:

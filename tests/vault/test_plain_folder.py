@@ -4,7 +4,7 @@ from pathlib import Path
 
 from support.folders import write
 from vaultloop.vault.files import Entry
-from vaultloop.vault.folder.plain_folder import FolderFiles, blob_id
+from vaultloop.vault.plain_folder import FolderFiles, blob_id
 
 NOTES = {"agent/a.md": "a", "agent/x/b.md": "b", "agent/x.md": "c", "Note.md": "d", "agent/x-y/z.md": "e"}
 

@@ -13,11 +13,11 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.folder.checkout import Checkout, DirtyError
 from vaultloop.vault.folder.folder import Edit, Folder
-from vaultloop.vault.folder.plain_folder import FolderFiles
 from vaultloop.vault.git.repository import HeadMovedError, Identity, Repository
 from vaultloop.vault.git.trees import shown
-from vaultloop.vault.sync.oversize import left_out
+from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.sync.trust import Trust
+from vaultloop.vault.transport.oversize import left_out
 
 # Others move the branch or edit files while we work; more rounds than this mean that something is wrong.
 ATTEMPTS = 10

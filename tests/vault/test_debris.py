@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from support.nested import nest
-from vaultloop.vault.views.debris import clear_away
+from vaultloop.vault.debris import clear_away
 
 
 def test_no_depth_is_too_much(tmp_path: Path) -> None:
