@@ -15,6 +15,7 @@ import pytest
 from support.git_server import GitServer, git_server
 from support.installation import Engine
 from support.readiness import assert_ready_in_time
+from support.signing_human import SshKey
 from support.vault_clone import VaultClone, git
 from support.workplace import NOON, Workplace
 from vaultloop.aio.failpoint import VARIABLE, Failpoint
@@ -42,6 +43,12 @@ The line that everybody rewrites.
 The last line.
 """
 MARKED = "# Marked\n\n<<<<<<< here\nof the laptop\n=======\nof the tablet\n>>>>>>> there\n"
+# The remote takes the second push of the branch only.
+REFUSAL = """\
+#!/bin/sh
+read -r _ _ reference
+[ "$reference" != refs/heads/main ] || [ -e refused ] || { touch refused; echo not yet >&2; exit 1; }
+"""
 # What each writer leaves.
 IN_FOLDER, ON_PHONE, BY_AGENT = "fromthefolder", "fromthephone", "fromtheagent"
 
@@ -139,18 +146,32 @@ def both_declare(ground: Ground) -> list[str]:
     return words
 
 
+def signers_are_named(ground: Ground) -> list[str]:
+    """From now on what governs the agent must be signed; ordinary notes need not be."""
+    key = SshKey(ground.place.root / "ada")
+    (ground.place.root / "signers").write_text(key.line())
+    with ground.place.installation.config.open("a") as config:
+        config.write('trust = "protected"\nallowed-signers = "signers"\ntrust-folder = true\n')
+    # What is there when trust is new counts as it is: so it must not be new.
+    with ground.place.engine("11:10:00") as engine:
+        engine.line("ready at")
+        engine.stop()
+    ground.place.folder.save("Own.md", "# Own\n\nowncommit\n")
+    return [*both_write(ground), "owncommit"]
+
+
 def refused_once(ground: Ground) -> list[str]:
     """The remote takes the second push only."""
     words = both_write(ground)
     hook = ground.place.remote / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\n[ -e refused ] || { touch refused; echo not yet >&2; exit 1; }\n")
+    hook.write_text(REFUSAL)
     hook.chmod(0o755)
     return words
 
 
 def history_rewritten(ground: Ground) -> list[str]:
-    """On the phone the newest commit is replaced, and pushed with force."""
-    words = both_write(ground)
+    """On the phone all that is thrown away, with force; what is only here must come on top of the rest."""
+    both_write(ground)
     with ground.place.engine("11:10:00") as engine:
         engine.line("ready at")
         _at_rest(ground)
@@ -158,7 +179,8 @@ def history_rewritten(ground: Ground) -> list[str]:
     ground.phone.git("reset", "-q", "--hard", "HEAD~1")
     ground.phone.save("Rewritten.md", "# Rewritten\n\nanotherpast\n")
     ground.phone.push("--force")
-    return [*words, "anotherpast"]
+    ground.place.folder.write("Local.md", "# Local\n\nonlyhere\n")
+    return ["anotherpast", "onlyhere"]
 
 
 def nothing(ground: Ground) -> list[str]:
@@ -249,12 +271,11 @@ def stop(ground: Ground, engine: Engine) -> None:
 def accept_remote(ground: Ground, engine: Engine) -> None:
     with suppress(AssertionError):
         engine.line("ready at")
-        engine.line("sync is paused")
         _accept(ground)
 
 
 def _accept(ground: Ground) -> None:
-    ground.command("resume", "--accept-remote", ground.place.remote_head[:12], "--yes")
+    ground.command("resume", "--accept-remote", ground.place.remote_head[:12])
 
 
 def undo(ground: Ground, engine: Engine) -> None:
@@ -342,6 +363,7 @@ SCENES: dict[Failpoint, Scene] = {
         point: Scene(both_write, ask, first=Failpoint.FILE_REPLACED)
         for point in (Failpoint.RECOVERY_BEGUN, Failpoint.RECOVERY_SWEPT, Failpoint.RECOVERY_DONE)
     },
+    **dict.fromkeys((Failpoint.TRUST_AHEAD, Failpoint.TRUST_NOTED), Scene(signers_are_named, ask)),
     Failpoint.PUSH_REFUSED: Scene(refused_once, ask),
     Failpoint.HELD_RELEASED: Scene(held_and_decided),
     Failpoint.LEASE_RELEASED: Scene(both_write, stop),
@@ -382,7 +404,7 @@ def test_after_kill_9_what_both_wrote_is_there_once(ground: Ground, point: Failp
         with place.engine(START, **{VARIABLE: armed}) as engine:
             if scene.act is not None:
                 scene.act(ground, engine)
-            engine.wait_killed()
+            engine.wait_killed(timeout=30)
     began = time.monotonic()
     with place.engine(START) as engine:
         engine.line("ready at")
@@ -438,5 +460,9 @@ def _verify_acts(ground: Ground, scene: Scene, cron: str) -> None:
         assert BY_AGENT not in ground.note_at_remote("Shared.md")
     elif scene.act is rollback:
         assert cron == NOON.strip()
+    elif scene.before is history_rewritten:
+        folder = ground.place.folder
+        rescued = folder.git("for-each-ref", "--format=%(refname)", "refs/vaultloop/rescue").split()
+        assert any(IN_FOLDER in folder.git("show", f"{name}:Shared.md") for name in rescued)
     elif scene.before is held_and_decided:
         assert "15 12" in cron

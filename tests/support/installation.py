@@ -133,15 +133,19 @@ class Engine:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def wait(self) -> int:
+    def wait(self, *, timeout: float = PATIENCE) -> int:
         """Its exit status once it has ended by itself: negative for a signal."""
-        code = self._process.wait(timeout=PATIENCE)
+        code = self._process.wait(timeout=timeout)
         self._reader.join(timeout=10)
         return code
 
-    def wait_killed(self) -> None:
+    def wait_killed(self, *, timeout: float = PATIENCE) -> None:
         """Wait until it was killed from within."""
-        assert self.wait() == -signal.SIGKILL, "".join(self.log)
+        try:
+            code = self.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("it was not killed:\n" + "".join(self.log)) from None
+        assert code == -signal.SIGKILL, "".join(self.log)
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.commits import NOON, text_at
+from support.commits import NOON, commit, text_at
+from support.killed import killed_at
 from support.notes import OWNER, note, scope
 from support.plain_component import PlainComponent
 from support.run import asynchronous
@@ -14,6 +15,7 @@ from support.signing_human import SshKey, signs_with
 from support.vault_clone import VaultClone
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import VirtualClock
+from vaultloop.aio.failpoint import Failpoint
 from vaultloop.aio.supervise import background
 from vaultloop.components import KINDS
 from vaultloop.model.errors import Stalled
@@ -24,7 +26,7 @@ from vaultloop.reconcile.probation import STANDS_AFTER, Probation
 from vaultloop.state.database import Database
 from vaultloop.state.status_book import StatusBook
 from vaultloop.vault.git.effort import Effort
-from vaultloop.vault.git.repository import Identity
+from vaultloop.vault.git.repository import Identity, Repository
 from vaultloop.vault.git.signing import Signer
 from vaultloop.vault.notes.loader import Loader
 from vaultloop.vault.sync import last_good
@@ -129,6 +131,17 @@ async def test_a_pin_whose_commit_is_gone_is_said_and_the_newest_runs(desk: Desk
 
 
 # The last good one, where the newest cannot be loaded or makes the engine crash.
+
+
+def test_after_kill_9_the_last_good_revision_is_kept(tmp_path: Path) -> None:
+    repository = Repository.bare(tmp_path / "vault.git")
+    revision = commit(repository, None, {"Home.md": "# Home"})
+
+    async def keep() -> None:
+        last_good.keep_last_good(repository, revision)
+
+    killed_at(Failpoint.LAST_GOOD_KEPT, keep)
+    assert last_good.last_good(Repository.bare(tmp_path / "vault.git")) == revision
 
 
 @asynchronous
@@ -456,6 +469,42 @@ class Fate:
             return
         with pytest.raises(Stalled, match="nobody trusted"):
             await steering.pin(revision, BY)
+
+
+@asynchronous
+async def test_no_rollback_goes_to_what_nobody_trusted_stands_behind(desk: Desk) -> None:
+    fate = Fate(desk, 0)
+    async with desk.sync(fate.trust) as sync:
+        await desk.lookout(sync).look()
+        fate.commit(signed=False)
+        held = desk.human.head
+        for name in (held, "HEAD"):
+            with pytest.raises(Stalled, match="nobody trusted stands behind"):
+                await desk.steering(sync).roll_back(name, BY)
+        assert desk.human.head == held
+
+
+@asynchronous
+async def test_a_rollback_upon_what_is_held_says_that_it_does_not_run_yet(desk: Desk) -> None:
+    fate = Fate(desk, 0)
+    async with desk.sync(fate.trust) as sync:
+        lookout = desk.lookout(sync)
+        await lookout.look()
+        fate.commit(signed=True)
+        runs = await lookout.look()
+        fate.commit(signed=False)
+        said_then = await desk.steering(sync).roll_back(desk.first, BY)
+        assert "But that does not run yet. Trust holds what was committed since" in said_then
+        assert await lookout.look() == runs
+
+
+@asynchronous
+async def test_a_rollback_while_something_is_pinned_says_what_runs(desk: Desk) -> None:
+    async with desk.sync() as sync:
+        desk.human.save(SCOPE, "second")
+        await desk.steering(sync).pin(desk.human.head, BY)
+        said_then = await desk.steering(sync).roll_back(desk.first, BY)
+        assert "is pinned, and runs until `vaultloop unpin`" in said_then
 
 
 @pytest.mark.parametrize("seed", range(6))
