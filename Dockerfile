@@ -22,6 +22,7 @@ RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["p
     && /opt/vaultloop/bin/pip install --quiet --only-binary :all: -r requirements.txt
 COPY LICENSE README.md ./
 COPY vault-template vault-template
+COPY hooks/pre-commit hooks/pre-commit
 COPY engine engine
 RUN /opt/vaultloop/bin/pip install --quiet --no-deps . \
     && /opt/vaultloop/bin/pip check \

@@ -151,11 +151,14 @@ def built(tmp_path: Path) -> Built:
                 # Here alone: what was fetched once is not fetched again.
                 variables |= {name: value for name, value in given.items() if name != "PIP_NO_CACHE_DIR"}
             case "COPY":
-                for source in instruction.words[:-1]:
+                *sources, target = instruction.words
+                for source in sources:
+                    place = directory / (source if target == "./" else target)
+                    place.parent.mkdir(parents=True, exist_ok=True)
                     if (ROOT / source).is_dir():
-                        shutil.copytree(ROOT / source, directory / source)
+                        shutil.copytree(ROOT / source, place)
                     else:
-                        shutil.copy(ROOT / source, directory)
+                        shutil.copy(ROOT / source, place)
             case "RUN":
                 command = ["/bin/sh", "-c", within(instruction.value)]
                 done = subprocess.run(

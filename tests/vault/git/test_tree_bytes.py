@@ -49,3 +49,13 @@ def test_of_many_entries_only_the_one_that_differs_is_looked_at() -> None:
 def test_bytes_that_are_no_tree_are_refused(odd: bytes) -> None:
     with pytest.raises(OddTreeError):
         unlike(odd, b"")
+
+
+@given(TREES.filter(bool), st.data())
+def test_of_trees_that_are_alike_in_front_the_rest_is_found(
+    one: dict[bytes, tuple[bytes, bytes]], data: st.DataObject
+) -> None:
+    gone = data.draw(st.sampled_from(sorted(one)))
+    new = {name: entry for name, entry in one.items() if name != gone}
+    left, right = map(set, unlike(written(one), written(new)))
+    assert (left - right, right - left) == (entries({gone: one[gone]}), set())

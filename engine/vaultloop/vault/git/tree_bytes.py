@@ -10,7 +10,8 @@ from collections.abc import Callable
 Entry = tuple[bytes, bytes, bytes]
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
-_WHOLE_ENTRIES = re.compile(rb"(?:[0-7]++ [^\0]++\0.{20})*+", re.DOTALL)
+# No possessive quantifiers: those of Python 3.11.2 (in Debian 12) end in the middle of an entry.
+_WHOLE_ENTRIES = re.compile(rb"(?:[0-7]+ [^\0]+\0.{20})*", re.DOTALL)
 
 
 class OddTreeError(ValueError):
@@ -32,6 +33,11 @@ def unlike(old: bytes, new: bytes) -> tuple[list[Entry], list[Entry]]:
         lambda low, high: old[len(old) - high : len(old) - low] == new[len(new) - high : len(new) - low],
     )
     return _entries(old, start, len(old) - tail), _entries(new, start, len(new) - tail)
+
+
+def entries_of(tree: bytes) -> list[Entry]:
+    """All entries of a tree, as they are written. Raises as `unlike`."""
+    return _entries(tree, 0, len(tree))
 
 
 def _longest(limit: int, alike: Callable[[int, int], bool]) -> int:
