@@ -127,9 +127,13 @@ async def race(folder: Path, abi: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("abi", ABIS)
 def test_an_address_that_a_second_thread_changes_leads_to_the_door_or_nowhere(abi: int) -> None:
-    reached, elsewhere = run_by("suite", race, abi)
-    assert elsewhere == 0
-    assert 0 < reached < 400
+    # On a busy machine one of the two threads may win every time: then it was no race, and is run again.
+    for _ in range(5):
+        reached, elsewhere = run_by("suite", race, abi)
+        assert elsewhere == 0
+        if 0 < reached < 400:
+            return
+    pytest.fail(f"it was no race: {reached} of 400 reached the door")
 
 
 # What is no connection of a TCP socket: a pipe, a number that is not open, memory that is not there.
