@@ -7,6 +7,7 @@ import pytest
 from support.notes import cron
 from support.run import asynchronous
 from support.running import BASE, NOON, Notes, Place
+from support.signing_human import SshKey, signs_with
 from vaultloop import settings
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.commit_status import CommitStatus
@@ -52,6 +53,35 @@ async def test_each_revision_is_applied_wrong_or_held(tmp_path: Path) -> None:
         state, verdict = await after(dict.fromkeys(JOBS))
         assert state == State.HELD
         assert "vaultloop confirm" in verdict.description
+
+
+@asynchronous
+async def test_what_trust_holds_is_shown_as_held_beside_that_commit_until_it_may_come(tmp_path: Path) -> None:
+    place, ada = Place.with_remote(tmp_path, BASE), SshKey(tmp_path / "ada")
+    signers = place.config.with_name("signers")
+    signers.write_text(ada.line())
+    lines = f'trust = "protected"\nallowed-signers = "{signers}"\n'
+    place.config.write_text(place.config.read_text() + lines)
+    signs_with(place.human, ada)
+    place.push({"Home.md": "I looked at it\n"})
+    async with place.engine() as running:
+        trust = running.engine.sync.trust
+        status = CommitStatus(running.engine.book, refused=lambda: trust.refused)
+        signs_with(place.human, None)
+        unsigned = place.push({DIGEST: cron()})
+        await running.engine.sync.poll()
+        verdict = status.verdict(await running.engine.reconciler.iterate())
+        assert verdict is not None
+        assert (verdict.revision, verdict.state) == (unsigned, State.HELD)
+        assert f"changes {DIGEST} and is not signed" in verdict.description
+        signs_with(place.human, ada)
+        place.human.write("Home.md", "looked again\n")
+        place.human.git("commit", "-q", "-a", "-m", f"Look\n\nVouches-for: {unsigned}")
+        place.human.push()
+        await running.engine.sync.poll()
+        verdict = status.verdict(await running.engine.reconciler.iterate())
+        assert verdict is not None
+        assert (verdict.revision, verdict.state) == (place.human.head, State.APPLIED)
 
 
 @asynchronous

@@ -40,6 +40,20 @@ def test_the_file_is_found_by_variable_beside_the_caller_and_in_the_state_direct
     assert load(environment={"VAULTLOOP_CONFIG": str(in_state)}).folder == Path("/in-state")
 
 
+def test_no_settings_come_out_of_the_vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = tmp_path / "vault"
+    write(vault / "notes" / "vaultloop.toml", 'degraded = ["owner"]\nremote = "https://example.org/v.git"')
+    monkeypatch.chdir(vault / "notes")
+    with pytest.raises(InvalidSettings, match="lies in the vault's folder"):
+        load(environment={"VAULTLOOP_FOLDER": str(vault)})
+    # Nor if it says of another vault, or of none.
+    write(tmp_path / "xdg" / "vaultloop" / "vaultloop.toml", f'folder = "{vault}"')
+    with pytest.raises(InvalidSettings, match="look who put it there"):
+        load(environment={})
+    (vault / "notes" / "vaultloop.toml").unlink()
+    assert load(environment={}).degraded == ()
+
+
 def test_paths_in_a_file_are_taken_from_its_folder(tmp_path: Path) -> None:
     config = write(
         tmp_path / "etc" / "vaultloop.toml", 'folder = "vault"\nstate = "state"\nremote = "remote.git"'
@@ -206,6 +220,12 @@ def test_tables_may_come_from_the_environment(tmp_path: Path) -> None:
         ("remote = 5", "remote: a text in quotes"),
         ('folder = "v"\ndegraded = true', r'degraded: a list, such as \["one", "two"\]'),
         ('folder = "v"\ndegraded = ["ownr"]', "degraded 0: only owner and cron"),
+        ('folder = "v"\ntrust = true', "trust: one of off, protected or all"),
+        ('folder = "v"\nforge = "github.com"', "forge: one of github, gitlab or gitea"),
+        ('folder = "v"\npoll = "2d"', "poll: a duration of a day at most"),
+        ('folder = "v"\nwebhook-secret = ""', "webhook-secret: at least 16 characters"),
+        ('folder = "v"\nwebhook-secret = "                    x"', "webhook-secret: at least 16 characters"),
+        ('folder = "v"\nwebhook-secret = "whsec_hunter2"', "webhook-secret: at least 16 characters"),
         ('folder = "v"\nprograms = [5]', "programs 0: a path in quotes"),
         ('folder = "v"\nprograms = [""]', "programs: the path of a folder"),
         ('folder = "v"\nprograms = ["/"]', "programs: a folder; `/` would be the whole machine"),
@@ -233,6 +253,28 @@ def test_a_wrong_type_in_the_file_is_refused_in_own_words(tmp_path: Path, lines:
 def test_the_engines_own_credentials_cannot_be_bound(tmp_path: Path, name: str) -> None:
     config = write(tmp_path / "x.toml", f'folder = "v"\n[secrets.{name}]\nhosts = ["api.example.org"]')
     with pytest.raises(InvalidSettings, match=f"{name} cannot be bound, for it is the engine's own"):
+        load(config=config, environment={})
+
+
+@pytest.mark.parametrize("place", ["v/.allowed_signers", "elsewhere/link"])
+def test_the_vault_says_nothing_of_whom_to_trust(tmp_path: Path, place: str) -> None:
+    write(tmp_path / "v" / ".allowed_signers", "")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link").symlink_to(tmp_path / "v" / ".allowed_signers")
+    lines = f'folder = "v"\ntrust = "all"\nallowed-signers = "{place}"'
+    config = write(tmp_path / "x.toml", lines)
+    with pytest.raises(InvalidSettings, match="lies in the vault's folder"):
+        load(config=config, environment={})
+    config.write_text(lines.replace(place, "signers"), encoding="utf-8")
+    assert load(config=config, environment={}).allowed_signers == tmp_path / "signers"
+
+
+@pytest.mark.parametrize("key", ["state", "secrets-dir", "ssh-key"])
+def test_nothing_of_the_engines_own_lies_in_the_vault_where_it_would_be_pushed(
+    tmp_path: Path, key: str
+) -> None:
+    config = write(tmp_path / "x.toml", f'folder = "v"\n{key} = "v/.private"')
+    with pytest.raises(InvalidSettings, match=f"{key}: .* lies in the vault's folder"):
         load(config=config, environment={})
 
 

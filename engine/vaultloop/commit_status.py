@@ -1,7 +1,7 @@
 """How a revision stands, in the words that a forge shows beside its commit."""
 
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self
 
 from vaultloop.aio.clock import Clock
@@ -23,8 +23,14 @@ log = logging.getLogger(__name__)
 class CommitStatus:
     """Follows the reports of the state flow, and lets the forge show what they come to."""
 
-    def __init__(self, book: StatusBook, statuses: Statuses | None = None) -> None:
-        """Without `statuses` nothing is shown."""
+    def __init__(
+        self,
+        book: StatusBook,
+        statuses: Statuses | None = None,
+        refused: Callable[[], tuple[str, str] | None] = lambda: None,
+    ) -> None:
+        """Without `statuses` nothing is shown. `refused`: the remote's commit that trust holds, and why."""
+        self._refused = refused
         self._book = book
         self._statuses = statuses
         self._errors: Sequence[Problem] = ()
@@ -35,8 +41,10 @@ class CommitStatus:
         forge, book = _forge(settings), StatusBook(database)
         if forge is None:
             return cls(book)
-        is_there = lambda revision: sync.at_remote == revision  # noqa: E731 - one short question
-        return cls(book, Statuses(forge, database, clock, is_there))
+        trust = sync.trust
+        # What trust holds came from there.
+        is_there = lambda it: it in (sync.at_remote, *(trust.refused or ())[:1])  # noqa: E731 - one question
+        return cls(book, Statuses(forge, database, clock, is_there), lambda: trust.refused)
 
     def heard(self, report: Report) -> None:
         """Take in what an iteration did."""
@@ -51,13 +59,16 @@ class CommitStatus:
         return {"commit status": persist("commit status", self._statuses.run, clock)}
 
     def verdict(self, report: Report) -> Verdict | None:
-        """What is to be shown after an iteration; None while the vault has no commit."""
-        if report.revision is None:
-            return None
+        """What is to be shown after an iteration; None while the vault has no commit.
+
+        While trust holds something that is what people wait for: nothing else comes until it does.
+        """
         if report.plan is not None:
             # Where nothing that governs has changed there is no plan, and the errors are still the same.
             self._errors = [problem for problem in report.plan.problems if problem.is_error]
-        return Verdict(report.revision, *self._state(report.revision))
+        if (refused := self._refused()) is not None:
+            return Verdict(refused[0], State.HELD, refused[1])
+        return Verdict(report.revision, *self._state(report.revision)) if report.revision else None
 
     def _state(self, revision: str) -> tuple[State, str]:
         if self._errors:

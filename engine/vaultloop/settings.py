@@ -36,6 +36,9 @@ from vaultloop.settings_sources import (
     InvalidSettings,
     default_state,
     find_file,
+    insist_outside,
+    lies_in,
+    usual_file,
 )
 from vaultloop.web.address import Address
 
@@ -56,6 +59,10 @@ def _kebab(name: str) -> str:
 
 
 MEGABYTE = 1024 * 1024
+
+
+# Characters of a secret that strangers may try to guess.
+SHORTEST_SECRET = 16
 
 
 class Signed(StrEnum):
@@ -198,6 +205,28 @@ class Settings(BaseModel):
             raise ValueError("a duration longer than nothing, such as 5s")
         return value
 
+    @field_validator("poll")
+    @classmethod
+    def _seen_daily(cls, value: timedelta) -> timedelta:
+        """Other engines wait for this one for two of its intervals."""
+        if value > timedelta(days=1):
+            raise ValueError("a duration of a day at most, such as 5m")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        """Whoever guesses it makes the engine look, and reads its figures."""
+        if (
+            value is not None
+            and len(value.get_secret_value().removeprefix("whsec_").strip()) < SHORTEST_SECRET
+        ):
+            raise ValueError(
+                f"at least {SHORTEST_SECRET} characters that nobody guesses, such as those of"
+                " `openssl rand -hex 32`"
+            )
+        return value
+
     @field_validator("web", mode="before")
     @classmethod
     def _address(cls, value: object) -> object:
@@ -233,6 +262,23 @@ class Settings(BaseModel):
                 "trust is on, and allowed-signers names no file: without it nobody's commits would count. "
                 "Name one, with a line such as: ada@example.org ssh-ed25519 AAAA..."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _outside_of_the_vault(self) -> Self:
+        """What lies in the vault is pushed, and changed by whoever may change the vault."""
+        private = {
+            "state": self.state,
+            "secrets-dir": self.secrets_dir,
+            "ssh-key": self.ssh_key,
+            "allowed-signers": self.allowed_signers,
+        }
+        for key, place in private.items():
+            if place is not None and self.folder is not None and lies_in(place, self.folder):
+                raise ValueError(
+                    f"{key}: {place} lies in the vault's folder, where it is pushed with the notes, and "
+                    "changed by whoever changes them. Keep it elsewhere"
+                )
         return self
 
     def check_folder(self) -> None:
@@ -370,7 +416,13 @@ def load(
     for key, value in (flags or {}).items():
         if value is not None:
             given.put(key, value, f"--{key}")
-    return _validated(given)
+    found = _validated(given)
+    if path is not None:
+        # One that names no folder, or another, must not hide that it came with the vault.
+        usual = usual_file(flags or {}, environment)
+        vaults = (found.folder, folder_in(usual) if path != usual and usual.is_file() else None)
+        insist_outside(path, filter(None, vaults))
+    return found
 
 
 def folder_in(path: Path) -> Path | None:
@@ -413,8 +465,8 @@ _EXPECTED = {
     "mapping_type": "a table of names, each with its value",
     "dict_type": "a table of names, each with its value",
     "model_type": 'a table, such as {hosts = ["api.example.org"]}',
-    "model_attributes_type": 'a table, such as {hosts = ["api.example.org"]}',
     "enum": "only owner and cron",
+    "model_attributes_type": 'a table, such as {hosts = ["api.example.org"]}',
 }
 
 
@@ -430,5 +482,7 @@ def _explained(item: Mapping[str, Any], given: Given) -> str:
             return f"{place}: {inner[0]} has no key `{inner[-1]}`. Its keys are: {known}."
         return f"{place}: no such setting. The settings are: {known}."
     where = " ".join((place, *inner)) if place else ""
+    if item["type"] == "enum" and not inner:
+        return f"{where}: one of {str(item['ctx']['expected']).replace(chr(39), '')}."
     message = _EXPECTED.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ").removesuffix(".")
     return f"{where}: {message}." if where else f"{message}."

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,10 +107,36 @@ def find_file(flags: Mapping[str, Any], config: Path | None, environment: Mappin
         if not found.is_file():
             raise InvalidSettings(f"{named}: no such settings file. Name an existing one with --config.")
         return found
-    state = flags.get("state") or environment.get("VAULTLOOP_STATE") or default_state()
     beside_command = Path(sys.argv[0]).absolute().parent
-    folders = (Path.cwd(), beside_command, expanded(state, "state"))
-    return next((path for folder in folders if (path := folder / FILE_NAME).is_file()), None)
+    places = (Path.cwd() / FILE_NAME, beside_command / FILE_NAME, usual_file(flags, environment))
+    return next((path for path in places if path.is_file()), None)
+
+
+def usual_file(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Path:
+    """Where `init` puts the settings: in the state directory, whether they are there or not."""
+    state = flags.get("state") or environment.get("VAULTLOOP_STATE") or default_state()
+    return expanded(state, "state") / FILE_NAME
+
+
+def lies_in(place: Path, folder: Path) -> bool:
+    """Whether a path is in a folder, by its name or where its links lead."""
+    places, folders = ((path.absolute(), path.resolve()) for path in (place, folder))
+    return any(one.is_relative_to(other) for one in places for other in folders)
+
+
+def insist_outside(path: Path, vaults: Iterable[Path]) -> None:
+    """Whoever may change the vault does not say what this machine does.
+
+    Raises:
+        InvalidSettings: the settings file `path` lies in one of `vaults`.
+    """
+    for vault in vaults:
+        if lies_in(path, vault):
+            raise InvalidSettings(
+                f"{path} lies in the vault's folder {vault}, so whoever changes the vault decides for this"
+                " machine. Move it out of there (the state directory is a good place), or, if you do not"
+                " know it, look who put it there."
+            )
 
 
 def expanded(path: str | Path, place: str) -> Path:

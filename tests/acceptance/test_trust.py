@@ -1,5 +1,6 @@
 """With trust on, what nobody stands behind is held and shown, and the last good runs on: whole engines."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from support.running import BASE, NOON, Notes, Place, Running
 from support.signing_human import SshKey, signs_with
 from vaultloop import app
 from vaultloop.aio.clock import VirtualClock
+from vaultloop.control import BY_CLI
 
 DIGEST = "agent/crons/digest.md"
 FAMILY = "agent/scopes/family.md"
@@ -173,3 +175,38 @@ async def test_what_is_saved_in_the_folder_counts_as_the_operator_says(
         await walks(running)
         assert running.conditions()["scope/family"] == "Ready"
         assert attention(running) == ""
+
+
+@asynchronous
+async def test_what_the_owner_approves_undoes_and_rolls_back_runs_although_no_commit_of_it_is_signed(
+    tmp_path: Path, ada: SshKey
+) -> None:
+    notes = {**BASE, "CLAUDE.md": "Answer briefly.\n"}
+    place = trusting(Place.with_remote(tmp_path, notes), ada)
+    commit(place, {"Home.md": "I looked at it\n"}, ada)
+    place.human.push()
+
+    async def runs(running: Running) -> str:
+        """What governs sessions now, which is what the remote has, too."""
+        await running.looks()
+        await running.engine.sync.push()
+        await running.looks()
+        assert attention(running) == ""
+        place.human.pull()
+        assert running.overview()["revision"] == place.human.head
+        return place.human.read("CLAUDE.md")
+
+    async with place.engine() as running:
+        await running.say("append Obey to CLAUDE")
+        (session,) = [found["session"] for found in running.sessions()]
+        (proposal,) = place.installation.json("proposals")["proposals"]
+        await running.engine.dispatcher.approvals.approve(1, proposal["commit"], BY_CLI)
+        assert "Obey" in await runs(running)
+        approved = place.human.head
+        await running.engine.dispatcher.undoing.undo(session, BY_CLI)
+        assert await runs(running) == "Answer briefly.\n"
+    # Another process knows it too.
+    async with place.engine() as running:
+        assert await runs(running) == "Answer briefly.\n"
+        await asyncio.to_thread(place.installation.run, "rollback", approved, "--yes")
+        assert "Obey" in await runs(running)

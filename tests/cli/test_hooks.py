@@ -56,6 +56,7 @@ def test_everything_is_installed_once_and_shown(
     names = [*HOOKS, "driver", "attributes", "engine-key"]
     assert _called(capsys, "status", place) == dict.fromkeys(names, "missing")
     assert _called(capsys, "install", place, "--engine-key", str(key)) == dict.fromkeys(names, "done")
+    assert Path(vault.git("config", "vaultloop.program").strip()).name == "vaultloop"
     before = {path: path.read_bytes() for path in vault.path.rglob("*") if path.is_file()}
     assert _called(capsys, "install", place, "--engine-key", str(key)) == dict.fromkeys(names, "there")
     assert {path: path.read_bytes() for path in vault.path.rglob("*") if path.is_file()} == before

@@ -65,13 +65,13 @@ def test_a_folder_on_a_branch_of_another_name_needs_no_setting(tmp_path: Path) -
 
 
 def test_asking_an_engine_that_does_not_run_exits_69_and_says_how_to_start_it(tmp_path: Path) -> None:
-    done = run("run", "digest", VAULTLOOP_FOLDER=str(tmp_path), VAULTLOOP_STATE=str(tmp_path / "s"))
+    done = run("run", "digest", VAULTLOOP_FOLDER=str(tmp_path / "v"), VAULTLOOP_STATE=str(tmp_path / "s"))
     assert done.returncode == 69
     assert "vaultloop up" in done.stderr
 
 
 def test_status_before_the_first_start_says_so(tmp_path: Path) -> None:
-    done = run("status", VAULTLOOP_FOLDER=str(tmp_path), VAULTLOOP_STATE=str(tmp_path / "s"))
+    done = run("status", VAULTLOOP_FOLDER=str(tmp_path / "v"), VAULTLOOP_STATE=str(tmp_path / "s"))
     assert done.returncode == 1
     assert "vaultloop up" in done.stderr
 

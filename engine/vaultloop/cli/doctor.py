@@ -125,7 +125,7 @@ async def _cell_problem(launcher: FencedLauncher, audience: Audience) -> str:
 
 def _settings(config: Path | None) -> tuple[Settings, str]:
     """The settings as far as there are any, and what is wrong with them; no vault needs to be named."""
-    nowhere = {"folder": Path.cwd()}
+    nowhere = {"folder": Path.cwd() / "vault"}
     try:
         return load(config=config), ""
     except InvalidSettings:

@@ -17,7 +17,7 @@ from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.aio.failpoint import VARIABLE
 from vaultloop.vault.git import repack as module
-from vaultloop.vault.git.repack import MOST_PACKS, Repacked, next_night, repack
+from vaultloop.vault.git.repack import MOST_PACKS, Repacked, is_due, next_night, repack
 from vaultloop.vault.git.repository import Repository
 
 COMMAND = (sys.executable, "-m", "vaultloop.vault.git.repack")
@@ -68,9 +68,11 @@ def test_many_packs_and_loose_objects_become_one_pack_and_nothing_is_pruned(vaul
     git(vault, "fsck", "--strict", "--full")
 
 
-def test_a_second_run_does_nothing(vault: Path) -> None:
+def test_a_second_run_does_nothing_and_no_process_is_started_for_it(vault: Path) -> None:
+    assert is_due(vault)
     repack(vault)
     assert repack(vault) == Repacked()
+    assert not is_due(vault)
 
 
 def test_an_open_repository_goes_on_reading_and_writing(vault: Path) -> None:

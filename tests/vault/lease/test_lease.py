@@ -53,6 +53,34 @@ def test_what_is_no_lease_is_read_as_none(message: str) -> None:
     assert Lease.parse(message) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ('"period": 5.0', '"period": 90000'),
+        ('"period": 5.0', '"period": 8e13'),
+        ('"period": 5.0', '"period": 0'),
+        ('"silence": 10.0', '"silence": 200000'),
+        ('"silence": 10.0', '"silence": -1'),
+        ('"silence": 10.0', '"silence": NaN'),
+        ('"holder": "old@here"', '"holder": "\\u001b[2J@here"'),
+        ('"holder": "old@here"', '"holder": "old"'),
+        ('"awaited": []', '"awaited": [5]'),
+        ('"key": ""', f'"key": "{"x" * 64 * 1024}"'),
+    ],
+)
+def test_what_no_engine_writes_is_no_lease(said: str, instead: str) -> None:
+    text = taken(None, OLD, NOON, PERIOD).text()
+    assert said in text
+    assert Lease.parse(text.replace(said, instead)) is None
+
+
+def test_a_handover_from_a_clock_far_ahead_silences_schedules_for_a_day_at_most() -> None:
+    ahead = Handover(NOON + timedelta(days=4000), {"digest": NOON + timedelta(days=3999), "sync": NOON})
+    gone = released(taken(None, OLD, NOON, PERIOD), OLD, NOON, ahead)
+    found = handed_over(taken(gone, YOUNG, NOON, PERIOD), YOUNG, NOON)
+    assert found == Handover(NOON + DAY, {"digest": NOON + DAY, "sync": NOON})
+
+
 def test_a_time_without_a_zone_is_no_lease() -> None:
     text = taken(None, OLD, NOON, PERIOD).text()
     assert Lease.parse(text.replace("+00:00", "")) is None

@@ -78,6 +78,36 @@ async def test_of_those_who_write_at_once_one_is_first_also_at_a_path(tmp_path: 
             task.cancel()
 
 
+@pytest.mark.parametrize("what", ["a file", "a folder", "a tag", "a commit of somebody's"])
+@asynchronous
+async def test_what_is_no_lease_at_its_place_ends_no_engine(tmp_path: Path, remote: Path, what: str) -> None:
+    human = VaultClone.of(remote, tmp_path / "other")
+    human.git("tag", "-a", "-m", "Release", "v1")
+    human.git("push", "-q", "origin", f"{_FOREIGN[what]}:{REFERENCE}")
+    clock, period = SystemClock(), timedelta(seconds=0.1)
+    async with Sync(tmp_path / "state", clock, remote=str(remote)) as sync:
+        tenure = Tenure(sync, bearer("anna"), remote=str(remote), period=period, clock=clock)
+        taking = asyncio.ensure_future(tenure.taken())
+        await asyncio.wait({taking, asyncio.ensure_future(tenure.waits.wait())}, timeout=10)
+        if what.startswith("a commit"):
+            await taking
+            assert tenure.acting
+        else:
+            assert tenure.waits.is_set()
+            assert "could not be claimed" in tenure.tenancy.why
+            human.git("push", "-q", "origin", f":{REFERENCE}")
+            await taking
+            assert tenure.acting
+
+
+_FOREIGN = {
+    "a file": "HEAD:Home.md",
+    "a folder": "HEAD^{tree}",
+    "a tag": "v1",
+    "a commit of somebody's": "HEAD",
+}
+
+
 # Both kinds of a way to the remote keep one contract.
 
 Way = Callable[[Path], AbstractAsyncContextManager[tuple[Sync, list[str]]]]

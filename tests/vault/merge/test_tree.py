@@ -96,6 +96,31 @@ def test_a_new_file_stays_where_its_folder_was_if_nobody_knows_where_that_went(v
     assert "old/fresh.md: it is new in old/, which was moved away meanwhile" in _told(join)
 
 
+def test_nothing_follows_a_note_or_its_folder_to_where_it_governs(vault: TwoWriters) -> None:
+    start = vault.human(None, {"jobs/a.md": TEXT, "jobs/b.md": "b", "say.md": TEXT})
+    human = vault.human(
+        start,
+        {"jobs/a.md": None, "jobs/b.md": None, "say.md": None}
+        | {"agent/crons/a.md": TEXT, "agent/crons/b.md": "b", "CLAUDE.md": TEXT},
+    )
+    other = vault.human(start, {"jobs/a.md": EDITED, "jobs/new.md": CRON, "say.md": EDITED})
+    assert vault.joined(human, other) == {
+        "agent/crons/a.md": TEXT.encode(),
+        "agent/crons/b.md": b"b",
+        "CLAUDE.md": TEXT.encode(),
+        "jobs/a.md": EDITED.encode(),
+        "jobs/new.md": CRON.encode(),
+        "say.md": EDITED.encode(),
+    }
+
+
+def test_an_edit_follows_what_governs_to_another_name(vault: TwoWriters) -> None:
+    start = vault.human(None, {"agent/crons/a.md": CRON + TEXT})
+    human = vault.human(start, {"agent/crons/a.md": None, "agent/crons/b.md": CRON + TEXT})
+    other = vault.human(start, {"agent/crons/a.md": CRON + EDITED})
+    assert vault.joined(human, other) == {"agent/crons/b.md": (CRON + EDITED).encode()}
+
+
 def test_a_new_file_does_not_push_another_out_of_the_new_folder(vault: TwoWriters) -> None:
     start = vault.human(None, {"old/a.md": "a"})
     human = vault.human(start, {"old/a.md": None, "new/a.md": "a", "new/fresh.md": "human"})

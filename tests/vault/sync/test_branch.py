@@ -92,9 +92,21 @@ def test_a_file_that_a_human_moved_into_agent_does_not_take_along_what_a_session
     made = commit(repository, repository.head, {"Home.md": "kind: cron"})
     human(repository, {"Home.md": None, "agent/crons/home.md": "home"})
     integrated = branch.integrate(made)
-    assert (integrated.parked, integrated.protected) == ((), ("agent/crons/home.md",))
-    assert repository.head is not None
-    assert text_at(repository, repository.head, "agent/crons/home.md") == "home"
+    assert (integrated.parked, integrated.protected) == ((), ())
+    assert text_at(repository, integrated.revision, "agent/crons/home.md") == "home"
+    assert text_at(repository, integrated.revision, "Home.md") == "kind: cron"
+
+
+def test_nor_does_it_when_the_humans_move_is_pushed_from_elsewhere(
+    repository: Repository, branch: Branch
+) -> None:
+    theirs = commit(repository, repository.head, {"Home.md": None, "agent/crons/home.md": "home"})
+    branch.integrate(commit(repository, repository.head, {"Home.md": "kind: cron"}))
+    assert branch.unite(theirs, "Join\n") == ()
+    head = repository.head
+    assert head is not None
+    assert text_at(repository, head, "agent/crons/home.md") == "home"
+    assert text_at(repository, head, "Home.md") == "kind: cron"
 
 
 def test_what_comes_from_humans_passes(repository: Repository, branch: Branch) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pygit2.enums import ObjectType
 
 from support.commits import NOON, commit
 from support.signing_human import Seal, SshKey, repository_of, signs_with
@@ -13,7 +14,8 @@ from support.vault_clone import VaultClone
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import Stalled
 from vaultloop.vault.git.repository import Repository
-from vaultloop.vault.git.signing import Signer
+from vaultloop.vault.git.signing import AuthorClass, Signer
+from vaultloop.vault.merge.tree import Merger
 from vaultloop.vault.sync.allowed_signers import AllowedSigners
 from vaultloop.vault.sync.trust import Coverage, Trust
 from vaultloop.vault.sync.vetting import Vetting
@@ -207,6 +209,22 @@ def test_an_old_date_brings_no_withdrawn_key_back(desk: Desk, monkeypatch: pytes
     assert "does not count" in (desk.refusal() or "")
 
 
+def test_an_ordinary_commit_with_an_old_date_brings_no_withdrawn_key_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dated(monkeypatch, "2026-11-21T12:00:00+00:00")
+    desk.first = desk.save("Home.md", "looked at in November")
+    desk.allow(desk.people.ada.line('valid-before="20261001Z"'))
+    trust, followed = desk.trust(), desk.elsewhere()
+    dated(monkeypatch, "2026-09-01T12:00:00+00:00")
+    harmless = desk.save("Inbox.md", "unsigned, as ordinary notes may be")
+    assert trust.refusal(followed, desk.first, harmless) is None
+    trust.note(followed, desk.first, harmless)
+    followed.move(desk.first, harmless)
+    stolen = desk.save(SCOPE, "stolen", desk.people.ada)
+    assert "does not count" in (desk.trust().refusal(followed, harmless, stolen) or "")
+
+
 def test_a_clock_that_ran_ahead_makes_no_later_key_useless(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +233,21 @@ def test_a_clock_that_ran_ahead_makes_no_later_key_useless(
     desk.allow(desk.people.ada.line('valid-before="20270101Z"'))
     dated(monkeypatch, "2026-11-22T12:00:00+00:00")
     desk.save(SCOPE, "x", desk.people.ada)
+    assert desk.refusal() is None
+
+
+def test_wrong_clocks_bring_no_commit_up_again_that_was_looked_at(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dated(monkeypatch, "2030-01-01T00:00:00+00:00")
+    before = desk.save(SCOPE, "unsigned, and before trust")
+    dated(monkeypatch, "2001-01-01T00:00:00+00:00")
+    for number in range(12):
+        desk.save("Home.md", f"by a machine without a clock: {number}")
+    dated(monkeypatch, "2026-11-22T11:00:00+00:00")
+    desk.first = desk.save("Home.md", "looked at")
+    desk.human.git("switch", "-q", "-c", "phone", before)
+    desk.save("Inbox.md", "from the phone")
     assert desk.refusal() is None
 
 
@@ -338,6 +371,90 @@ def test_a_merge_is_compared_with_what_the_engine_itself_would_have_made(parted:
     other = str(repository.tree_of(commit(repository, ours, {SCOPE: "more"})))
     evil = repository.commit(other, [ours, theirs], "Join\n", author=who, at=NOON)
     assert SCOPE in (Trust(vetting, clock=VirtualClock(NOON)).refusal(repository, parted.first, evil) or "")
+
+
+def test_a_merge_may_not_turn_unsigned_text_into_a_template(desk: Desk) -> None:
+    desk.first = desk.save("Forms/day.md", "signed", desk.people.ada)
+    desk.human.git("branch", "phone")
+    desk.save(".obsidian/templates.json", '{"folder": "Forms"}', desk.people.ada)
+    desk.human.git("switch", "-q", "phone")
+    desk.save("Forms/day.md", "unsigned")
+    assert desk.refusal() is None
+    evil = desk.merge("main")
+    assert f"{evil[:12]} changes .obsidian/templates.json, Forms/day.md and" in (desk.refusal() or "")
+
+
+def test_a_merge_may_not_carry_unsigned_text_along_a_rename_to_where_it_governs(
+    desk: Desk, tmp_path: Path
+) -> None:
+    text = "".join(f"Line {number}\n" for number in range(20))
+    desk.first = desk.save("jobs/a.md", text, desk.people.ada)
+    desk.human.git("branch", "phone")
+    signs_with(desk.human, desk.people.ada)
+    (desk.human.path / "agent").mkdir()
+    desk.human.git("mv", "jobs", "agent/crons")
+    desk.human.git("commit", "-q", "-m", "Declare them")
+    desk.human.git("switch", "-q", "phone")
+    desk.save("jobs/a.md", text + "unsigned\n")
+    evil = desk.merge("main")
+    assert desk.human.read("agent/crons/a.md").endswith("unsigned\n")
+    repository = desk.elsewhere()
+    merger = Merger(repository, lambda _: AuthorClass.HUMAN)
+    vetting = Vetting(
+        Coverage.PROTECTED,
+        AllowedSigners(desk.signers),
+        desk.people.engine,
+        lambda _, one, other: merger.joined(one, other).tree,
+    )
+    said = Trust(vetting, clock=VirtualClock(NOON)).refusal(repository, desk.first, evil) or ""
+    assert f"{evil[:12]} changes agent/crons/a.md" in said
+
+
+# Folders that git never writes, but takes.
+
+
+def _tree(desk: Desk, *rows: str) -> str:
+    """A folder of these rows as they stand: mode, name and what lies there (HEAD:path, or a file's text)."""
+    data = b""
+    for row in rows:
+        mode, name, what = row.split(" ", 2)
+        found = desk.human.git("rev-parse", what).strip() if ":" in what else _blob(desk, what)
+        data += f"{mode} {name}\0".encode() + bytes.fromhex(found)
+    return str(desk.repository.handle.write(ObjectType.TREE, data))
+
+
+def _blob(desk: Desk, text: str) -> str:
+    return desk.repository.write_blob(text.encode())
+
+
+@pytest.mark.parametrize("coverage", [Coverage.PROTECTED, Coverage.ALL])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # Who looks `agent` up finds the first; who lists the folder is left with the second.
+        (
+            "100644 A.md x",
+            "100644 B.md x",
+            "40000 agent other:agent",
+            "40000 agent HEAD:agent",
+            "100644 z.md x",
+        ),
+        # Who looks it up finds none.
+        ("100644 z.md x", "100644 zz.md x", "40000 agent HEAD:agent", "100644 A.md x"),
+    ],
+)
+def test_a_folder_that_is_another_one_for_who_lists_it_must_be_signed_for(
+    desk: Desk, rows: tuple[str, ...], coverage: Coverage
+) -> None:
+    desk.save(SCOPE, "wide")
+    desk.human.git("branch", "other")
+    desk.first = desk.save(SCOPE, "narrow")
+    repository = desk.repository
+    who = repository.configured_identity()
+    assert who is not None
+    odd = repository.commit(_tree(desk, *rows), [desk.first], "Odd\n", author=who, at=NOON)
+    assert f"{odd[:12]} changes " in (desk.refusal(coverage, tip=odd) or "")
+    assert "as git never writes a folder" in (desk.refusal(coverage, tip=odd) or "")
 
 
 # Where it begins, and what is remembered.

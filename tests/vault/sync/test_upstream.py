@@ -88,6 +88,8 @@ async def test_what_nobody_trusted_signed_is_held_also_in_the_middle_until_it_ma
         desk.human.push()
         assert await sync.look() == first
         assert sync.paused == f"{middle[:12]} is not signed by anybody trusted."
+        # Nothing is only here, so nothing is stranded, however long theirs waits.
+        assert (await sync.push()).state is PushState.PUSHED
         mine = await answered(sync, "answer.md", "42")
         push = await sync.push()
         assert (push.state, push.message) == (PushState.STRANDED, sync.paused)

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ _MARK = b"vaultloop"
 
 # Bytes: signature, version, number of entries and the sum.
 _SMALLEST = 32
+
+# The parts of an entry (git's index-format): its flags, what follows them, and the bit in both that counts.
+_FLAGS, _AFTER_FLAGS, _EXTENDED, _KEPT_OUT = 60, 62, 0x4000, 0x4000
 
 
 class LockedError(Retry):
@@ -184,6 +188,48 @@ def is_damaged(data: bytes) -> bool:
     if told == bytes(20) or data[-32:] == hashlib.sha256(data[:-32]).digest():
         return False
     return hashlib.sha1(content, usedforsecurity=False).digest() != told
+
+
+def kept_out(file: Path) -> frozenset[str]:
+    """What git was told to keep out of the folder (sparse checkout); folders of a sparse index with a slash.
+
+    libgit2 does not tell. An index that cannot be read says nothing.
+    """
+    try:
+        return frozenset(os.fsdecode(path) for path in _kept_out(file.read_bytes()))
+    except (OSError, ValueError, IndexError, struct.error):
+        return frozenset()
+
+
+def _kept_out(data: bytes) -> Iterator[bytes]:
+    version, count = struct.unpack_from(">LL", data, 4)
+    if not data.startswith(b"DIRC") or version not in (3, 4):
+        # In older ones there is no room for that bit.
+        return
+    at, path = struct.calcsize(">4sLL"), b""
+    for _ in range(count):
+        (flags,), start = struct.unpack_from(">H", data, at + _FLAGS), at + _AFTER_FLAGS
+        skipped = bool(flags & _EXTENDED and struct.unpack_from(">H", data, start)[0] & _KEPT_OUT)
+        start += 2 if flags & _EXTENDED else 0
+        same = b""
+        if version == 4:
+            less, start = _number(data, start)
+            same = path[: len(path) - less]
+        end = data.index(b"\0", start)
+        path = same + data[start:end]
+        # Up to version 3 each entry is filled up to a multiple of eight bytes.
+        at = end + 1 if version == 4 else at + (end - at + 8) // 8 * 8
+        if skipped:
+            yield path
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A number of several bytes of seven bits, as in packs, and where it ends."""
+    value = data[at] & 0x7F
+    while data[at] & 0x80:
+        at += 1
+        value = (value + 1 << 7) | (data[at] & 0x7F)
+    return value, at + 1
 
 
 def _conflicted(index: pygit2.Index) -> frozenset[str]:

@@ -80,9 +80,9 @@ def repack(git_dir: Path) -> Repacked:
     objects = git_dir / "objects"
     _finish_removal(objects)
     clear_away(objects / _WORKSHOP)
-    packs, loose = list(_small(_packs(objects))), dict(_loose(objects))
-    if len(packs) <= MOST_PACKS and len(loose) <= MOST_LOOSE:
+    if not is_due(git_dir):
         return Repacked()
+    packs, loose = list(_small(_packs(objects))), dict(_loose(objects))
     wanted = {*loose, *(each for pack in packs for each in ids(pack.with_suffix(".idx")))}
     fresh = _written(git_dir, wanted)
     old = [pack for pack in packs if pack.name != fresh.name]
@@ -92,6 +92,14 @@ def repack(git_dir: Path) -> Repacked:
         file.unlink(missing_ok=True)
         reached(Failpoint.LOOSE_REMOVED)
     return Repacked(len(wanted), len(packs), len(loose))
+
+
+def is_due(git_dir: Path) -> bool:
+    """Whether a repack would do anything: there is much to join, or one that was killed is to be ended."""
+    objects = git_dir / "objects"
+    if (objects / _WORKSHOP).exists() or (objects / "pack" / _REMOVING).exists():
+        return True
+    return len(list(_small(_packs(objects)))) > MOST_PACKS or sum(1 for _ in _loose(objects)) > MOST_LOOSE
 
 
 def ids(index: Path) -> Iterator[str]:
@@ -218,7 +226,8 @@ async def nightly(
         await clock.sleep_until(next_night(clock.now(), share()))
         for _ in range(LOOKS):
             if is_idle():
-                await _in_a_child(git_dir)
+                if await asyncio.to_thread(is_due, git_dir):
+                    await _in_a_child(git_dir)
                 break
             await sleep(clock, LOOK_AGAIN)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import pygit2
 from pygit2.enums import DiffOption, FileMode, SortMode
@@ -18,18 +18,19 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.model.errors import Retry, Stalled
 from vaultloop.vault.files import Entry, is_utf8
 from vaultloop.vault.git.effort import Effort
-from vaultloop.vault.git.revision import Commit, Identity, RevisionFiles, file_of, read
+from vaultloop.vault.git.references import OWN_REFS, References
+from vaultloop.vault.git.revision import Commit, Identity, RevisionFiles, Seal, file_of, read
 from vaultloop.vault.git.trees import Leaf, LeafChange, Trees
 
-__all__ = ["Commit", "HeadMovedError", "Identity", "Repository", "RevisionFiles", "Seal"]
-
-# References of the engine's own: what it saw at the remote, parked and rescued commits.
-OWN_REFS = "refs/vaultloop/"
+__all__ = ["OWN_REFS", "Commit", "HeadMovedError", "Identity", "Repository", "RevisionFiles", "Seal"]
 
 DEFAULT_BRANCH = "main"
 
 # From so many objects on, one `sync` of the whole disk is quicker than one for each object.
 BULK = 500
+
+# So many revisions are asked for their files again and again: the newest, the one that runs, the last good.
+KNOWN = 4
 
 # Whoever set the path trusts it: a vault mounted into a container usually belongs to another user. libgit2
 # runs no program that a repository's configuration names.
@@ -42,13 +43,7 @@ class HeadMovedError(Exception):
     """Somebody else moved the branch meanwhile: look again and decide anew."""
 
 
-class Seal(Protocol):
-    """Signs commits; `signing.Signer` is one."""
-
-    def sign(self, payload: bytes) -> str: ...
-
-
-class Repository:
+class Repository(References):
     """Plain synchronous git; to be used from one thread at a time.
 
     Attributes:
@@ -60,12 +55,12 @@ class Repository:
     before_move: Callable[[str | None, str], None]
 
     def __init__(self, handle: pygit2.Repository, branch: str, effort: Effort) -> None:
-        self.handle = handle
-        self.path = Path(handle.path)
+        super().__init__(handle)
         self.branch = branch
         self.effort = effort
         self.trees = Trees(handle, effort)
         self.before_move = lambda old, new: None
+        self._known: dict[str, RevisionFiles] = {}
 
     @classmethod
     def bare(cls, path: Path, branch: str | None = None, effort: Effort | None = None) -> "Repository":
@@ -134,7 +129,7 @@ class Repository:
     @property
     def head(self) -> str | None:
         """The branch's commit; None while it has none."""
-        return self._target(f"refs/heads/{self.branch}")
+        return self.target(f"refs/heads/{self.branch}")
 
     def files(self, revision: str) -> RevisionFiles:
         """The files of a commit.
@@ -142,7 +137,14 @@ class Repository:
         Raises:
             KeyError: there is no such commit.
         """
-        return RevisionFiles(self.trees, revision, self.tree_of(revision), self.blob)
+        files = self._known.pop(revision, None)
+        if files is None:
+            files = RevisionFiles(self.trees, revision, self.tree_of(revision), self.blob)
+        # The one that was asked for last stands last.
+        self._known[revision] = files
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
+        return files
 
     def files_of_tree(self, tree: str | None, revision: str = "") -> RevisionFiles:
         """The files of a tree that no commit has yet; of None, no files."""
@@ -229,17 +231,6 @@ class Repository:
 
     def write_blob(self, data: bytes) -> str:
         return str(self.handle.create_blob(data))
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """A block of writing: what the disk or the object database refuses becomes a `Retry`."""
-        try:
-            yield
-        except (pygit2.GitError, OSError) as error:
-            raise Retry(
-                f"Git could not write to {self.path}: {error}. Nothing was changed."
-                " Check the disk's free space and permissions."
-            ) from error
 
     @contextmanager
     def in_bulk(self, count: int) -> Iterator[None]:
@@ -341,36 +332,6 @@ class Repository:
             ) from error
         reached(Failpoint.BRANCH_MOVED)
 
-    def keep(self, name: str, commit: str) -> None:
-        """Hold on to a commit under `refs/vaultloop/<name>`, whatever it named before.
-
-        Raises:
-            Retry: as `at_work`.
-        """
-        with self.at_work():
-            self.handle.create_reference(OWN_REFS + name, commit, force=True)
-
-    def kept(self, name: str) -> str | None:
-        """The commit under `refs/vaultloop/<name>`."""
-        return self._target(OWN_REFS + name)
-
-    def keeps(self, prefix: str) -> bool:
-        """Whether any commit is held under `refs/vaultloop/<prefix>`."""
-        return any(name.startswith(OWN_REFS + prefix) for name in self.handle.references)
-
-    def kept_below(self, prefix: str) -> dict[str, str]:
-        """The commits under `refs/vaultloop/<prefix>`, by what follows in the name."""
-        below = OWN_REFS + prefix
-        names = [name for name in self.handle.references if name.startswith(below)]
-        found = {name.removeprefix(below): self._target(name) for name in names}
-        return {name: commit for name, commit in found.items() if commit is not None}
-
-    def let_go(self, name: str) -> None:
-        """Hold on to what is under `refs/vaultloop/<name>` no longer. Raises as `keep`."""
-        with self.at_work():
-            if self._target(OWN_REFS + name) is not None:
-                self.handle.references.delete(OWN_REFS + name)
-
     def switch(self, branch: str) -> None:
         """Follow another branch; only for a repository without a checkout. Raises as `keep`."""
         with self.at_work():
@@ -401,10 +362,6 @@ class Repository:
 
     def _commit(self, revision: str) -> pygit2.Commit:
         return cast("pygit2.Commit", self.handle[revision])
-
-    def _target(self, reference: str) -> str | None:
-        found = self.handle.references.get(reference)
-        return None if found is None else str(found.target)
 
 
 def _opened(path: Path) -> pygit2.Repository:

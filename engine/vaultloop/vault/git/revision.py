@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Protocol
 
 import pygit2
 from pygit2.enums import FileMode
@@ -32,6 +33,12 @@ class Commit:
     trailers: Mapping[str, str]
 
 
+class Seal(Protocol):
+    """Signs commits; `signing.Signer` is one."""
+
+    def sign(self, payload: bytes) -> str: ...
+
+
 class RevisionFiles:
     """The files of one commit; implements `vault.files.Files`."""
 
@@ -41,15 +48,22 @@ class RevisionFiles:
         self._trees = trees
         self._root = root
         self._blob = blob
+        self._known: dict[str, str | None] = {}
 
     def tree_id(self, folder: str) -> str | None:
         """Git id of a folder's tree; None if there is no such folder."""
+        # Whether anything changed is asked again and again, of the same few folders.
+        if folder not in self._known:
+            self._known[folder] = self._tree_id(folder)
+        return self._known[folder]
+
+    def _tree_id(self, folder: str) -> str | None:
         leaf = self._trees.leaf(self._root, folder)
         return leaf.id if leaf and leaf.is_tree else None
 
     def under(self, folder: str) -> Iterator[Entry]:
         """Every regular file below `folder`, sorted by path; those whose names are not UTF-8 are left out."""
-        tree = self.tree_id(folder)
+        tree = self._known.get(folder) or self._tree_id(folder)
         prefix = folder.strip("/")
         for path, leaf in self._trees.leaves(tree, prefix + "/" if prefix else ""):
             if leaf.is_file and is_utf8(path):

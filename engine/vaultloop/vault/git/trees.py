@@ -9,7 +9,7 @@ from pygit2.enums import FileMode, ObjectType
 
 from vaultloop.vault.files import is_utf8
 from vaultloop.vault.git.effort import Effort
-from vaultloop.vault.git.tree_bytes import unlike
+from vaultloop.vault.git.tree_bytes import entries_of, unlike
 
 # Names that lead elsewhere, or into git itself.
 _FORBIDDEN = frozenset({"", ".", "..", ".git"})
@@ -100,6 +100,26 @@ class Trees:
             if _not_tree(was) or _not_tree(is_):
                 found[path] = (_not_tree(was), _not_tree(is_))
         return found
+
+    def disorder(self, old: str | None, new: str | None, prefix: str = "") -> str | None:
+        """The first folder, of those that differ, which git would not have written; None if all are sound.
+
+        A name that is there twice, or out of order, is one file for who lists the folder and another for who
+        looks the name up.
+
+        Raises:
+            OddTreeError: one of them is no tree.
+        """
+        if new is None or old == new:
+            return None
+        entries = entries_of(self._bytes(new))
+        leaves, before = _leaves(entries), _leaves(entries_of(self._bytes(old)))
+        order = [name + b"/" if int(mode, 8) == FileMode.TREE else name for mode, name, _ in entries]
+        if len(leaves) < len(entries) or order != sorted(order) or any(b"/" in entry[1] for entry in entries):
+            return prefix or "./"
+        below = ((name, leaf.id) for name, leaf in leaves.items() if leaf.is_tree)
+        found = (self.disorder(_subtree(before.get(name)), id_, f"{prefix}{name}/") for name, id_ in below)
+        return next(filter(None, found), None)
 
     def _unlike(self, old: str | None, new: str | None) -> tuple[dict[str, Leaf], dict[str, Leaf]]:
         """What two trees hold, without much of what is the same in both."""

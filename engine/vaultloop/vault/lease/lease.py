@@ -9,6 +9,7 @@ in words.
 """
 
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum, auto
@@ -28,6 +29,12 @@ DAY = timedelta(days=1)
 
 # By so much the clocks of two machines may differ, where one of them has said nothing of its slots.
 SKEW = timedelta(seconds=10)
+
+# What a lease may say, for whoever can push there writes it: characters in all, the longest interval between
+# two polls, and how an engine is called.
+LONGEST_TEXT = 64 * 1024
+LONGEST_PERIOD = DAY
+_NAME = re.compile(r"[\w.:-]{1,128}@[\w.:-]{1,128}", re.ASCII)
 
 
 class Word(StrEnum):
@@ -56,6 +63,9 @@ class Bearer:
 
     @classmethod
     def parse(cls, text: str) -> Self:
+        """Raises ValueError, or TypeError: that names no engine."""
+        if not _NAME.fullmatch(text):
+            raise ValueError("no engine is called that")
         engine, _, place = text.partition("@")
         return cls(engine, place)
 
@@ -95,6 +105,11 @@ class Lease:
     def is_free(self) -> bool:
         return self.holder is None
 
+    @property
+    def _is_plausible(self) -> bool:
+        longest = LONGEST_PERIOD * SILENT_INTERVALS
+        return timedelta(0) < self.period <= LONGEST_PERIOD and timedelta(0) <= self.silence <= longest
+
     def text(self) -> str:
         """The message of its commit: a line for people, and the fields as JSON."""
         fields = {
@@ -115,10 +130,12 @@ class Lease:
 
     @classmethod
     def parse(cls, message: str) -> Self | None:
-        """What a commit's message says; None if it is no lease."""
+        """What a commit's message says; None if it is no lease, or one that no engine writes."""
+        if len(message) > LONGEST_TEXT:
+            return None
         try:
             found = json.loads(message.partition("\n\n")[2])
-            return cls(
+            lease = cls(
                 word=Word(found["word"]),
                 by=Bearer.parse(found["by"]),
                 holder=Bearer.parse(found["holder"]) if found["holder"] else None,
@@ -132,6 +149,7 @@ class Lease:
                 told=Bearer.parse(found["told"]) if found["told"] else None,
                 key=str(found["key"]),
             )
+            return lease if lease._is_plausible else None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return None
 
@@ -279,7 +297,11 @@ def handed_over(tip: Lease, me: Bearer, now: datetime) -> Handover | None:
     if any(one.engine != me.engine for one in (*tip.awaited, *tip.unsaid)):
         # Nobody said what has run: what may have is left out.
         return Handover(now + SKEW)
-    return None if tip.told == me else tip.handover
+    if tip.told == me or tip.handover is None:
+        return None
+    # A clock that is days ahead, or somebody who writes any date, must not silence every schedule.
+    latest, told = now + DAY, tip.handover
+    return Handover(min(told.until, latest), {job: min(at, latest) for job, at in told.owed.items()})
 
 
 def is_strict(lease: Lease, confirmed: datetime) -> bool:

@@ -122,5 +122,7 @@ def _message(repository: Repository, commit: str) -> str:
 def _written(repository: Repository, lease: Lease, parent: str | None, at: datetime) -> str:
     """A commit without files that says `lease`."""
     who = pygit2.Signature(*_WHO, int(at.timestamp()), 0)
-    tree, parents = repository.edit(None, {}), [parent] if parent else []
+    # What somebody else put there need be no commit: nothing can follow it then, and the push is refused.
+    follows = parent is not None and isinstance(repository.handle.get(parent), pygit2.Commit)
+    tree, parents = repository.edit(None, {}), [parent] if parent and follows else []
     return str(repository.handle.create_commit(None, who, who, lease.text(), tree, parents))

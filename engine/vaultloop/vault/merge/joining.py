@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 
 from vaultloop.vault.git.attributes import Attributes, attributes_of
 from vaultloop.vault.git.object_id import blob_id
@@ -15,7 +17,7 @@ from vaultloop.vault.merge.told import Note
 from vaultloop.vault.merge.version import Merged, Rule, Version, Writer
 from vaultloop.vault.merge.writers import Writers
 from vaultloop.vault.notes.glance import is_note
-from vaultloop.vault.notes.protected import is_declared_at
+from vaultloop.vault.notes.protected import Protected, is_declared_at, protected_in
 
 # What is no note with conflict markers does not hold this.
 _MARKER = b"<<<<<<<"
@@ -60,12 +62,13 @@ class Joining:
         self.displaced: set[str] = set()
         self._copies: list[tuple[str, Origin]] = []
         self._attributes: tuple[Attributes, ...] | None = None
+        self._protected: Protected | None = None
 
     def decide(self) -> None:
         """Find a place for everything."""
         one, other = self.sides
-        one.find_moves(other.changes, self.read)
-        other.find_moves(one.changes, self.read)
+        one.find_moves(other.changes, self.read, self._governs)
+        other.find_moves(one.changes, self.read, self._governs)
         candidates: dict[str, list[Origin]] = {}
         for path, origin in (*self._of_base(), *self._of_additions()):
             candidates.setdefault(path, []).append(origin)
@@ -88,6 +91,14 @@ class Joining:
         """A blob of the repository, or one of this join."""
         fresh = self.fresh.get(blob)
         return self._repository.blob(blob) if fresh is None else fresh
+
+    def _governs(self, path: str) -> bool:
+        """Whether an agent may change `path` with an owner's consent only, in the base or on either side."""
+        if self._protected is None:
+            trees = (self._base, *(side.line.tree for side in self.sides))
+            known = (protected_in(self._repository.files_of_tree(tree)) for tree in trees)
+            self._protected = reduce(or_, known)
+        return path in self._protected
 
     # The files that were there before.
 

@@ -1,6 +1,6 @@
 """One line of work in a merge: what it changed since the base, and where it moved files to."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,10 +45,15 @@ class Side:
         self.moves: Mapping[str, str] = {}
         self._moved: dict[str, str | None] = {}
 
-    def find_moves(self, other: Collection[str], read: Read) -> None:
-        """Find what was renamed; `other` are the paths that the other side changed."""
+    def find_moves(self, other: Collection[str], read: Read, governs: Callable[[str], bool]) -> None:
+        """Find what was renamed; `other` are the paths that the other side changed.
+
+        A note that came to a path which `governs` the agent counts as written anew: nothing that others wrote
+        where it came from, unasked, follows it there.
+        """
         if self.gone and self._new:
-            self.moves = renames(self.gone, self._new, other, read)
+            moves = renames(self.gone, self._new, other, read)
+            self.moves = {old: new for old, new in moves.items() if governs(old) or not governs(new)}
 
     @cached_property
     def gone(self) -> dict[str, Leaf]:

@@ -19,7 +19,7 @@ from vaultloop.vault.git.repository import HeadMovedError, Identity, Repository
 from vaultloop.vault.git.revision import RevisionFiles
 from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.git.trees import shown
-from vaultloop.vault.merge.tree import AuditError
+from vaultloop.vault.merge.audit import AuditError
 from vaultloop.vault.notes.protected import SETTINGS, protected_in
 from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.sync.folder_edits import ATTEMPTS, FolderEdits, UnsettledError, listed, moves_too_fast

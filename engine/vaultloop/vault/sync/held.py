@@ -60,7 +60,8 @@ class Held:
         name = shown(path)
         return (
             f"{name} was changed in two ways at once, so neither counts and it stays as it was. Look at both:"
-            f" git show {one[:12]}:{name} and git show {other[:12]}:{name}. Then save it as it should be."
+            f" git show {one[:12]}:{name} and git show {other[:12]}:{name}. Then save it as it should be; to"
+            " keep it as it is, with a blank line more."
         )
 
     def _waits(self, path: str, merge: str, head: str) -> bool:

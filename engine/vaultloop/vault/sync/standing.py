@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,12 +52,12 @@ class Standing:
     @property
     def paused(self) -> str | None:
         """Every reason why sync stands still, with its cure."""
-        return " ".join(self._pauses.values()) or None
+        return _told(self._pauses.values())
 
     @property
     def attention(self) -> str | None:
         """What a human has to look at: why sync stands still, and what stops nothing but waits for them."""
-        return " ".join((*self._pauses.values(), *self._remarks.values())) or None
+        return _told((*self._pauses.values(), *self._remarks.values()))
 
     def reason(self, cause: str) -> str | None:
         """Why sync stands still because of `cause`."""
@@ -97,8 +97,7 @@ class Standing:
         if self._state is not None:
             # A date that is missing is no reason to stop.
             with suppress(OSError):
-                (self._state / CONTACT_NAME).touch(mode=0o600)
-                os.utime(self._state / CONTACT_NAME, (now.timestamp(), now.timestamp()))
+                _put_down(self._state / CONTACT_NAME, now.timestamp())
 
     def stranded(self, message: str) -> None:
         """A push failed."""
@@ -106,13 +105,13 @@ class Standing:
             log.warning("push failed: %s", message, extra={"push": "stranded"})
         self._set(PushState.STRANDED, message)
 
-    def compare(self, head: str, theirs: str | None) -> bool:
-        """Take note of the branch's and the remote's commit; whether they are the same."""
-        if head == theirs:
+    def compare(self, *, has_all: bool) -> bool:
+        """Take note of whether the remote has all that is here; the same is returned."""
+        if has_all:
             self._set(PushState.PUSHED)
         elif self.push.state is PushState.PUSHED:
             self._set(PushState.LOCAL)
-        return head == theirs
+        return has_all
 
     def wait(self) -> None:
         """A stranded push is tried again with the next one."""
@@ -136,3 +135,16 @@ class Standing:
         if self.contact is not None:
             figures["contact_age_seconds"] = (self._clock.now() - self.contact).total_seconds()
         return figures
+
+
+def _told(sentences: Iterable[str]) -> str | None:
+    """Each of them once: one thing may stop two workings."""
+    return " ".join(dict.fromkeys(sentences)) or None
+
+
+def _put_down(file: Path, at: float) -> None:
+    try:
+        os.utime(file, (at, at))
+    except FileNotFoundError:
+        file.touch(mode=0o600)
+        os.utime(file, (at, at))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import pygit2
 
@@ -38,7 +39,8 @@ class Steering:
         `shown_as` is the newest commit of which the owner was shown what this changes. `only`: as `rollback`.
 
         Raises:
-            Stalled: there is no such revision, or it would change something else than what was shown.
+            Stalled: there is no such revision, nobody trusted stands behind it, or it would change something
+                else than what was shown.
             Retry: git is at work in the folder.
         """
         async with self._one:
@@ -56,7 +58,8 @@ class Steering:
                 )
             self._on_change()
             log.info("rolled back to %s by %s, as %s", plan.revision[:SHOWN], by, commit[:SHOWN])
-            return _rolled_back(plan, commit)
+            but = await self._sync.git(self._still_runs)
+            return " ".join(filter(None, (_rolled_back(plan, commit), but)))
 
     async def pin(self, name: str, by: str) -> str:
         """Run the declarations of the revision `name` whatever comes, until `unpin`; says so.
@@ -87,6 +90,7 @@ class Steering:
         if head is None:
             raise Stalled("The vault has no commit yet: there is nothing to go back from.", cure="")
         revision = resolved(repository, name)
+        self._insist_on_trust(revision, "Nothing was rolled back", "Go back to a revision")
         plan = rollback(repository, head, revision, only)
         if (
             shown_as not in (None, head)
@@ -112,17 +116,31 @@ class Steering:
             raise Stalled(
                 f"The revision {revision[:SHOWN]} cannot be read: {error}.", cure="Pin another."
             ) from error
-        if not self._sync.trust.counts(repository, revision):
-            raise Stalled(
-                f"Trust is on, and nobody trusted stands behind {revision[:SHOWN]}. Nothing was pinned.",
-                cure="Pin a revision that ran before; `vaultloop log` lists them.",
-            )
+        self._insist_on_trust(revision, "Nothing was pinned", "Pin a revision")
         last_good.pin(repository, revision, by, self._author, self._clock.now())
         log.info("pinned %s by %s", revision[:SHOWN], by)
         return (
             f"Pinned: what {revision[:SHOWN]} declares runs until `vaultloop unpin`. Edits are still taken"
             " and pushed meanwhile."
         )
+
+    def _insist_on_trust(self, revision: str, undone: str, instead: str) -> None:
+        """A name may lead to what was fetched and is held: no act of an owner makes that run unseen."""
+        if not self._sync.trust.counts(self._sync.repository, revision):
+            raise Stalled(
+                f"Trust is on, and nobody trusted stands behind {revision[:SHOWN]}. {undone}.",
+                cure=f"{instead} that ran before; `vaultloop log` lists them.",
+            )
+
+    def _still_runs(self) -> str | None:
+        """Why something else runs than the branch's newest, all the same."""
+        repository, pin = self._sync.repository, None
+        with suppress(KeyError):
+            pin = last_good.pinned(repository)
+        if pin is not None:
+            return f"But {pin.revision[:SHOWN]} is pinned, and runs until `vaultloop unpin`."
+        held = self._sync.trust.newest(repository).held
+        return f"But that does not run yet. {held}" if held else None
 
 
 def resolved(repository: Repository, name: str) -> str:

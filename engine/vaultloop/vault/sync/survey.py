@@ -11,12 +11,16 @@ class Survey:
 
     def __init__(self, branch: Branch, standing: Standing) -> None:
         self._branch, self._standing = branch, standing
+        self._head: str | None = None
         # For which commits, here and at the remote, was counted how many are only here.
         self._counted: tuple[str | None, str | None] | None = None
 
     def taken(self, seen: str | None, *, has_remote: bool) -> str | None:
         """The branch's commit; `seen` is the newest one that the remote is known to have."""
-        head = self._branch.repository.head
+        if not self._branch.is_there:
+            # An unmounted folder takes its git along; that is no empty vault.
+            return self._head
+        self._head = head = self._branch.repository.head
         for cause, sentence in self._branch.review().items():
             self._standing.remark(cause, sentence)
         self._standing.count(self._branch.merges, self._branch.mended, self._branch.held)

@@ -23,7 +23,7 @@ from vaultloop.vault.git import repair
 from vaultloop.vault.git.authors import Authors
 from vaultloop.vault.git.effort import Effort
 from vaultloop.vault.git.index import LockedError
-from vaultloop.vault.git.repository import OWN_REFS, Identity, Repository
+from vaultloop.vault.git.repository import Identity, Repository
 from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.sync.branch import Branch, Gate, Integrated, closed
 from vaultloop.vault.sync.lock_patience import LockPatience
@@ -31,8 +31,9 @@ from vaultloop.vault.sync.standing import Standing
 from vaultloop.vault.sync.survey import Survey
 from vaultloop.vault.sync.trust import Trust
 from vaultloop.vault.sync.upstream import Upstream
+from vaultloop.vault.transport.access import Access
 from vaultloop.vault.transport.oversize import LARGEST_FILE
-from vaultloop.vault.transport.remote import CONNECT_TIMEOUT, SERVER_TIMEOUT, Credentials, Remote
+from vaultloop.vault.transport.remote import CONNECT_TIMEOUT, SERVER_TIMEOUT, Credentials
 
 __all__ = ["BARE_NAME", "ENGINE", "HUMAN", "Integrated", "Sync"]
 
@@ -109,10 +110,13 @@ class Sync:
         self.folder = folder.absolute() if folder else None
         self._state, self._clock = state, clock
         self._branch_name, self._engine, self._human = branch, engine, human
-        self._url, self._credentials, self._known_hosts = remote, credentials, known_hosts
+        self._access = (
+            None
+            if remote is None
+            else Access(remote, credentials, known_hosts, timeout, connect_timeout, state, self.effort)
+        )
         self.trust, self.largest_file = trust or Trust(), largest_file
         self.runs: str | None = None
-        self._timeouts = (timeout, connect_timeout)
         self._git, self._net = Worker("git"), Worker("network", patience=LAST_WORDS)
         self._one_look = asyncio.Lock()
         self._standing = Standing(clock, state)
@@ -121,7 +125,6 @@ class Sync:
         self.on_heads = lambda _: None
         self.may_push = lambda: True
         self._upstream: Upstream | None = None
-        self._head: str | None = None
 
     async def __aenter__(self) -> Self:
         """Open the vault and put right what a crash left.
@@ -131,8 +134,8 @@ class Sync:
         """
         try:
             await self.git(self._open)
-            if self._url is not None:
-                self._upstream = await self._open_upstream(self._url)
+            if self._access:
+                self._upstream = await self._open_upstream(self._access)
             await self._note_head()
         except BaseException:
             await self.__aexit__()
@@ -153,6 +156,11 @@ class Sync:
     def git_from_thread(self, work: Callable[[], T], /) -> T:
         """As `git`, for a caller in a thread of its own: it waits."""
         return self._git.run_from_thread(work)
+
+    @property
+    def own_repository(self) -> Path | None:
+        """The git directory that is the engine's own; None where the folder has one."""
+        return self.repository.path if self.repository.workdir is None else None
 
     @property
     def paused(self) -> str | None:
@@ -297,7 +305,7 @@ class Sync:
             self.repository = Repository.in_folder(self.folder, self._branch_name, self.effort)
         else:
             self.repository = Repository.bare(git_dir, self._branch_name, self.effort)
-        handle, fetch = self.repository.handle, self._fetch_again if self._url else None
+        handle, fetch = self.repository.handle, self._access.fetch_again if self._access else None
         repair.heal(handle, self.repository.branch, damage, folder=self.folder, fetch=fetch)
         self._standing.remark("damage", " ".join(damage.sentences) or None)
         if self.folder is not None:
@@ -327,26 +335,8 @@ class Sync:
         with suppress(VaultloopError):
             self._branch.recover()
 
-    def _fetch_again(self, place: Path, reference: str) -> None:
-        """Fetch one branch into the empty repository at `place`: ours has lost parts of it."""
-        assert self._url is not None
-        self._remote_of(place, self._url).fetch(reference, f"{OWN_REFS}again")
-
-    def _remote_of(self, git_dir: Path, url: str) -> Remote:
-        timeout, connect_timeout = self._timeouts
-        return Remote(
-            git_dir,
-            url,
-            self._credentials,
-            known_hosts=self._known_hosts,
-            state=self._state,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            effort=self.effort,
-        )
-
-    async def _open_upstream(self, url: str) -> Upstream:
-        remote = await self._net.run(self._remote_of, self.repository.path, url)
+    async def _open_upstream(self, access: Access) -> Upstream:
+        remote = await self._net.run(access.remote, self.repository.path)
         upstream = Upstream(
             remote,
             self._branch,
@@ -385,16 +375,12 @@ class Sync:
 
     async def is_there(self) -> bool:
         """False while the folder, which may hold the repository, is out of reach."""
-        return await self.git(lambda: self._branch.is_there)
+        return self.folder is None or await self.git(lambda: self._branch.is_there)
 
     async def _note_head(self) -> str | None:
         """The branch's commit; brings the push state up to date with it."""
-        if not await self.is_there():
-            # An unmounted folder takes its git along; that is no empty vault.
-            return self._head
         upstream = self._upstream
-        seen = upstream.seen if upstream else None
-        self._head = head = await self.git(self._survey.taken, seen, has_remote=upstream is not None)
+        head = await self.git(self._survey.taken, self.at_remote, has_remote=upstream is not None)
         if upstream and head:
-            self._standing.compare(head, upstream.seen)
+            self._standing.compare(has_all=not self._standing.ahead)
         return head

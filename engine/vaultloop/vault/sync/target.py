@@ -7,6 +7,8 @@ rid of them by a commit of its own on top, so that everybody can see what was do
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from vaultloop.aio.clock import Clock
 from vaultloop.aio.failpoint import Failpoint, reached
@@ -15,9 +17,11 @@ from vaultloop.vault.git.repository import Identity, Repository
 from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.git.trees import Leaf, LeafChange, shown
 from vaultloop.vault.merge.audit import AuditError
-from vaultloop.vault.merge.markers import mended
-from vaultloop.vault.merge.tree import Join, Merger
 from vaultloop.vault.notes.protected import is_declared_at
+
+if TYPE_CHECKING:
+    # A megabyte of rules, which an engine whose vault nobody else writes to never needs.
+    from vaultloop.vault.merge.tree import Join, Merger
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +63,14 @@ class Targets:
         engine: Identity,
     ) -> None:
         """`class_of` tells who made a commit; `engine` signs for what is written here."""
-        self._repository, self._merger = repository, Merger(repository, class_of)
+        self._repository, self._class_of = repository, class_of
         self._clock, self._engine = clock, engine
+
+    @cached_property
+    def _merger(self) -> "Merger":
+        from vaultloop.vault.merge.tree import Merger  # noqa: PLC0415 - see above
+
+        return Merger(self._repository, self._class_of)
 
     def of(
         self, head: str | None, other: str, message: str, *, since: str | None = None, always: bool = False
@@ -89,7 +99,7 @@ class Targets:
         ours = truth if since is None else self.as_if_upon(since, truth)
         return self.joined([truth, head], self._merger.joined(ours, head), message)
 
-    def joined(self, parents: Sequence[str], join: Join, message: str) -> Target:
+    def joined(self, parents: Sequence[str], join: "Join", message: str) -> Target:
         """The commit that holds `join`."""
         notes = tuple(note.sentence for note in join.notes)
         merge = self._write(join.tree, parents, with_notes(message, notes))
@@ -128,8 +138,12 @@ class Targets:
         if now is None or not now.is_file or not path.lower().endswith(".md") or is_declared_at(path):
             return None
         data = self._repository.blob(now.id)
+        if MARKER not in data:
+            return None
+        from vaultloop.vault.merge.markers import mended  # noqa: PLC0415 - see above
+
         try:
-            clean = mended(data) if MARKER in data else None
+            clean = mended(data)
         except AuditError as error:
             # Markers that stay are ugly; a line that is gone is gone.
             log.exception("the conflict markers in %s stay", shown(path), exc_info=error)

@@ -18,7 +18,7 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.vault.git.repository import Repository
 from vaultloop.vault.git.trees import shown
 from vaultloop.vault.notes.protected import protected_in
-from vaultloop.vault.sync.vetting import VOUCHES, Coverage, Finding, Vetting, committed_at
+from vaultloop.vault.sync.vetting import VOUCHES, Coverage, Finding, Vetting, committed_at, newest_dated
 
 __all__ = ["Coverage", "Trust", "Trusted"]
 
@@ -57,6 +57,13 @@ class Trust:
         # The answer to the question that is asked again and again while something is held.
         self._last: tuple[tuple[str, ...], str | None] | None = None
         self._begun: str | None = None
+        self._is_forgotten = False
+        self._refused: tuple[str, str] | None = None
+
+    @property
+    def refused(self) -> tuple[str, str] | None:
+        """The remote's newest commit, and why it may not come; None if it may."""
+        return self._refused
 
     @property
     def is_on(self) -> bool:
@@ -70,6 +77,11 @@ class Trust:
         Raises:
             Stalled: the allowed signers cannot be read, or `ssh-keygen` cannot be asked.
         """
+        why = self._refusal(repository, old, new)
+        self._refused = (new, why) if why else None
+        return why
+
+    def _refusal(self, repository: Repository, old: str | None, new: str) -> str | None:
         if self._vetting is None:
             return None
         vetted = self._vetted(repository)
@@ -109,7 +121,9 @@ class Trust:
         """
         head = repository.head
         if self._vetting is None:
-            _forget(repository)
+            if not self._is_forgotten:
+                _forget(repository)
+                self._is_forgotten = True
             return Trusted(head)
         if head is None:
             return Trusted(None)
@@ -118,10 +132,7 @@ class Trust:
         begun, self._begun = self._begun, None
         if vetted == head:
             return Trusted(head, begun=begun)
-        try:
-            why = self._range_refusal(repository, [vetted], head)
-        except (KeyError, ValueError, pygit2.GitError) as error:
-            why = f"What was committed since {vetted[:12]} cannot be read ({error})."
+        why = self._range_refusal(repository, [vetted], head)
         if why:
             return Trusted(vetted, f"{why} Until then {vetted[:12]} runs on.", begun)
         repository.keep(_trusted(repository), head)
@@ -154,16 +165,35 @@ class Trust:
         assert self._vetting is not None
         question = (self._vetting.signers.stamp, *known, new)
         if self._last is None or self._last[0] != question:
-            findings = self._vetting.findings(repository, known, new, self._floor(repository, known[0]))
-            self._last = (question, _refusal(findings) if findings else None)
+            self._last = (question, self._judged(repository, known, new))
         return self._last[1]
 
+    def _judged(self, repository: Repository, known: Sequence[str], new: str) -> str | None:
+        assert self._vetting is not None
+        try:
+            findings = self._vetting.findings(repository, known, new, self._floor(repository, known[0]))
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            return f"What was committed since {known[0][:12]} cannot be read ({error})."
+        if findings:
+            return _refusal(findings)
+        self._keep_date(repository, known, new)
+        return None
+
     def _floor(self, repository: Repository, known: str) -> datetime:
-        """No new commit was signed before the newest one known: withdrawn keys sign with old dates.
+        """No new commit was signed before the newest date that is known: withdrawn keys sign with old dates.
 
         A date to come is somebody's wrong clock, and binds nobody.
         """
-        return min(committed_at(repository, known), self._clock.now())
+        commits = filter(None, (known, repository.kept(_dated(repository))))
+        return min(max(committed_at(repository, commit) for commit in commits), self._clock.now())
+
+    def _keep_date(self, repository: Repository, known: Sequence[str], new: str) -> None:
+        """Remember the newest date: an ordinary commit needs no signature, and may bear any older one."""
+        kept = repository.kept(_dated(repository))
+        known = [*known, kept] if kept else known
+        newest = newest_dated(repository, known, new, self._clock.now())
+        if newest not in (None, kept):
+            repository.keep(_dated(repository), str(newest))
 
 
 def _trusted(repository: Repository) -> str:
@@ -174,9 +204,13 @@ def _coming(repository: Repository) -> str:
     return f"coming/{repository.branch}"
 
 
+def _dated(repository: Repository) -> str:
+    return f"dated/{repository.branch}"
+
+
 def _forget(repository: Repository) -> None:
     """Trust is off: should it be turned on again, it begins anew."""
-    for name in (_trusted(repository), _coming(repository)):
+    for name in (_trusted(repository), _coming(repository), _dated(repository)):
         if repository.kept(name) is not None:
             repository.let_go(name)
 

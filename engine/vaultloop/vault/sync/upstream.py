@@ -192,21 +192,20 @@ class Upstream:
 
     async def _heads(self) -> Heads:
         self.asked = self._clock.now()
-        asked = asyncio.ensure_future(self._net.run(self._remote.heads))
+        sentence = f"{self._remote.url} has not told its branches for {ANSWER_LIMIT:.0f} seconds."
+        # A remote that goes on sending, byte by byte, runs into no time-out of the network's.
+        late = asyncio.get_running_loop().call_later(ANSWER_LIMIT, self._standing.unreachable, sentence)
         try:
-            # A remote that goes on sending, byte by byte, runs into no time-out of the network's.
-            await asyncio.wait({asked}, timeout=ANSWER_LIMIT)
-            if not asked.done():
-                self._standing.unreachable(
-                    f"{self._remote.url} has not told its branches for {ANSWER_LIMIT:.0f} seconds."
-                )
-            return await asked
+            return await self._net.run(self._remote.heads)
         finally:
-            asked.cancel()
+            late.cancel()
 
     async def _fetched(self, theirs: str | None) -> str | None:
         """The remote's newest commit, once it is here."""
-        if theirs is None or await self._git.run(self._repository.has, theirs):
+        if theirs is None or theirs == self._united == self.seen:
+            # What is on our branch is here.
+            return theirs
+        if await self._git.run(self._repository.has, theirs):
             return theirs
         fetched = self._lineage.fetched
         await self._net.run(self._remote.fetch, self._there, OWN_REFS + fetched)
@@ -219,8 +218,8 @@ class Upstream:
 
     async def _push(self) -> None:
         for attempt in range(PUSH_ATTEMPTS):
-            head = await self._git.run(lambda: self._repository.head)
-            if head is None or self._standing.compare(head, self.seen) or not self.may_push():
+            head, is_there = await self._git.run(self._newest)
+            if head is None or self._standing.compare(has_all=is_there) or not self.may_push():
                 return
             if reason := self._standing.reason(CAUSE) or self._standing.reason(TRUST):
                 self._standing.stranded(reason)
@@ -296,6 +295,11 @@ class Upstream:
         else:
             self._standing.resume(TRUST)
         return bool(refusal)
+
+    def _newest(self) -> tuple[str | None, bool]:
+        """In the git thread: the branch's commit, and whether the remote has it (and perhaps more)."""
+        head, seen = self._repository.head, self.seen
+        return head, None not in (head, seen) and self._repository.is_ancestor(head or "", seen or "")
 
     async def _try_push(self, head: str) -> str | None:
         """Push once; None if the remote took it, else its reason."""

@@ -83,7 +83,12 @@ class Vetting:
         suspects = tuple(self._suspects(repository, commits))
         vouched = self._vouched(repository, commits, floor)
         found = [self._finding(repository, *one, floor) for one in suspects if str(one[0].id) not in vouched]
-        return tuple(one for one in reversed(found) if one is not None)
+        # Where clocks were wrong, the range has commits in it that are in what is known.
+        return tuple(
+            one
+            for one in reversed(found)
+            if one and not any(repository.is_ancestor(one.commit, commit) for commit in known)
+        )
 
     def tip(self, repository: Repository, commit: str) -> Finding | None:
         """What is wrong with one commit that shall vouch for all before it."""
@@ -97,7 +102,11 @@ class Vetting:
             if number % TELLING == 0:
                 log.info("trust: looked at %d of %d commits", number, len(commits))
             paths = self._governed(repository, commit)
-            if (self.coverage is Coverage.ALL or paths) and not self._adds_nothing(repository, commit, paths):
+            if odd := _odd_folder(repository, commit):
+                yield commit, (f"{odd} (as git never writes a folder)", *sorted(paths))
+            elif (self.coverage is Coverage.ALL or paths) and not self._adds_nothing(
+                repository, commit, paths
+            ):
                 yield commit, tuple(sorted(paths))
 
     def _governed(self, repository: Repository, commit: pygit2.Commit) -> set[str]:
@@ -124,6 +133,10 @@ class Vetting:
         """
         parents = _parents(merge)
         if len(parents) != 2:
+            return False
+        if self.coverage is Coverage.PROTECTED and not _answered_for(
+            repository, str(merge.id), parents, paths
+        ):
             return False
         if _is_plain(repository, str(merge.id), parents, paths):
             return True
@@ -192,6 +205,29 @@ def _range(repository: Repository, known: Collection[str], new: str) -> Iterator
     yield from walker
 
 
+def _odd_folder(repository: Repository, commit: pygit2.Commit) -> str | None:
+    """A folder that a commit brings, unlike any parent's, and that git would not have written."""
+    olds = [repository.tree_of(parent) for parent in _parents(commit)] or [None]
+    found = [repository.trees.disorder(old, str(commit.tree_id)) for old in olds]
+    return found[0] if all(found) else None
+
+
+def _answered_for(repository: Repository, merge: str, parents: Sequence[str], paths: Collection[str]) -> bool:
+    """Whether each path comes from where it had to be signed for.
+
+    One side may have written a note that only the other side's settings make a template.
+    """
+    sides = [
+        (protected_in(repository.files(side)), repository.changed_leaves(side, merge).keys())
+        for side in parents
+    ]
+    return all(
+        all(path in protected for protected, _ in sides)
+        or any(path in protected and path not in off for protected, off in sides)
+        for path in paths
+    )
+
+
 def _is_plain(repository: Repository, merge: str, parents: Sequence[str], paths: Collection[str]) -> bool:
     """Whether at each path one side changed nothing since they parted, and the merge has the other's."""
     one, other = parents
@@ -210,6 +246,13 @@ def _parted_once(repository: Repository, one: str, other: str, base: str) -> boo
     """Whether two lines of work have no common ancestor that `base` does not know."""
     ours = {str(commit.id) for commit in _range(repository, (base,), one)}
     return all(str(commit.id) not in ours for commit in _range(repository, (base,), other))
+
+
+def newest_dated(repository: Repository, known: Collection[str], new: str, now: datetime) -> str | None:
+    """Of `known` and what `new` has beyond them, the commit with the newest date that is not to come."""
+    commits = (*(_commit(repository, one) for one in known), *_range(repository, known, new))
+    dated = [(commit.commit_time, str(commit.id)) for commit in commits]
+    return max((one for one in dated if one[0] <= now.timestamp()), default=(0, None))[1]
 
 
 def committed_at(repository: Repository, commit: str) -> datetime:
