@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from vaultloop.admission import SelfEdit
@@ -27,23 +26,15 @@ from vaultloop.components.defaults.component import DefaultsComponent
 from vaultloop.components.rule.component import RuleComponent
 from vaultloop.components.scope.component import ScopeComponent
 from vaultloop.control import Control
+from vaultloop.fence import Fence, Runners, fenced, private
 from vaultloop.figures import Figures
-from vaultloop.gateway.client import Gateway
-from vaultloop.gateway.keys import Keys
-from vaultloop.gateway.secrets import Secrets
 from vaultloop.ground import Ground, grounded
 from vaultloop.model.component import Component, Origin
-from vaultloop.model.conversation import AgentDefaults
 from vaultloop.model.handover import Handover
 from vaultloop.overview import crons_text, status_text
 from vaultloop.reconcile.loop import Reconciler, Report
 from vaultloop.reconcile.probation import Probation
-from vaultloop.runners.claude.flags import Credential
-from vaultloop.runners.claude.runner import ClaudeRunner
-from vaultloop.runners.command import CommandRunner
 from vaultloop.runners.readiness import Readiness
-from vaultloop.sandbox.launcher import FencedLauncher
-from vaultloop.sandbox.probe import probe
 from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.sessions.mount_check import MountCheck
 from vaultloop.sessions.services import Services
@@ -57,6 +48,7 @@ from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import Turns
 from vaultloop.vault.folder.watcher import Watcher
 from vaultloop.vault.git.effort import Effort
+from vaultloop.vault.git.repack import nightly
 from vaultloop.vault.git.repository import Identity
 from vaultloop.vault.git.signing import Signer
 from vaultloop.vault.notes.loader import Loader
@@ -112,7 +104,7 @@ async def engine_on(ground: Ground) -> AsyncIterator[Engine]:
     """An engine that runs for as long as the block lasts; the lease is the caller's affair."""
     clock = ground.clock
     async with (
-        _fence(ground) as fence,
+        fenced(ground) as fence,
         _conversations(ground, fence) as talk,
         _declared(ground, talk) as declared,
         _watching(ground) as watcher,
@@ -123,22 +115,8 @@ async def engine_on(ground: Ground) -> AsyncIterator[Engine]:
         reconciler = _reconciler(
             ground, talk, declared, lookout, ready=ready, probation=probation, status=status
         )
-        control = Control(
-            reconciler=reconciler,
-            dispatcher=talk.dispatcher,
-            console=talk.console,
-            crons=declared.crons,
-            inbox=Inbox(ground.database),
-            turns=Turns(ground.database),
-            book=ground.book,
-            ready=ready,
-            poll=ground.poller.asked,
-            unsettled=ground.sync.settling.unsettled,
-            ring=(webhooks := Flurry(ground.poller.ring, clock)).call,
-            figures=Figures(ground.database, ground.sync, lambda: ground.tenure.acting),
-            resume=ground.sync.resume,
-            steering=_steering(ground),
-        )
+        webhooks = Flurry(ground.poller.ring, clock)
+        control = _control(ground, talk, declared, reconciler, ready=ready, ring=webhooks.call)
 
         def look_again() -> None:
             ground.poller.ring()
@@ -160,6 +138,7 @@ async def engine_on(ground: Ground) -> AsyncIterator[Engine]:
         tasks["last good"] = persist("follow what stays healthy", probation.run, clock)
         if watcher is not None:
             tasks["walk through the folder"] = every(WALK_PERIOD, clock, _walk(ground, lookout))
+        tasks |= _housekeeping(ground, reconciler, talk.dispatcher)
         async with rpc.serving(ground.state.socket, control.handlers), running(tasks):
             yield Engine(
                 reconciler,
@@ -186,38 +165,12 @@ class _Conversations:
     rules: RuleComponent
     console: ConsoleChannel
     origins: dict[str, Origin]
-    runner: Callable[[AgentDefaults], ClaudeRunner | CommandRunner]
+    runners: Runners
     dispatcher: Dispatcher
 
 
-@dataclass(frozen=True, slots=True)
-class _Fence:
-    """What sessions are held in by: the cell, and the one door out of it."""
-
-    launcher: FencedLauncher
-    gateway: Gateway
-
-
 @asynccontextmanager
-async def _fence(ground: Ground) -> AsyncIterator[_Fence]:
-    settings = ground.settings
-    found = await asyncio.to_thread(probe)
-    ground.book.record_sandbox(found.outcomes(settings.degraded))
-    private = [settings.state, *_private(settings)]
-
-    def keys() -> Keys:
-        secrets = Secrets.read(settings.secrets, os.environ, settings.secrets_dir)
-        return Keys(settings.api_key, settings.oauth_token, settings.anthropic_base_url, secrets)
-
-    async with (
-        FencedLauncher(found, settings.degraded, settings.programs, private=private) as launcher,
-        Gateway.kept(settings.state, keys, ground.clock) as gateway,
-    ):
-        yield _Fence(launcher, gateway)
-
-
-@asynccontextmanager
-async def _conversations(ground: Ground, fence: _Fence) -> AsyncIterator[_Conversations]:
+async def _conversations(ground: Ground, fence: Fence) -> AsyncIterator[_Conversations]:
     settings, clock, database = ground.settings, ground.clock, ground.database
     launcher, origins = fence.launcher, dict[str, Origin]()
     scopes = ScopeComponent(settings.owners, launcher.confinement)
@@ -236,11 +189,11 @@ async def _conversations(ground: Ground, fence: _Fence) -> AsyncIterator[_Conver
         guard=scopes,
         origins=origins,
         contributors=[rules],
-        runner=(runner := _runners(settings, launcher)),
+        runner=fence.runners,
         confinement=launcher.confinement,
         doors=fence.gateway,
         mounts=settings.mounts,
-        private=_private(settings),
+        private=private(settings),
         purse=LedgerPurse(settings.state),
         admission=SelfEdit(settings.owners),
         clock=clock,
@@ -254,7 +207,7 @@ async def _conversations(ground: Ground, fence: _Fence) -> AsyncIterator[_Conver
         status=lambda: status_text(database),
         crons=lambda: crons_text(database, clock.now()),
     ) as dispatcher:
-        yield _Conversations(scopes, rules, console, origins, runner, dispatcher)
+        yield _Conversations(scopes, rules, console, origins, fence.runners, dispatcher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +222,7 @@ class _Declared:
 
 @asynccontextmanager
 async def _declared(ground: Ground, talk: _Conversations) -> AsyncIterator[_Declared]:
-    readiness = Readiness(talk.dispatcher, talk.runner, os.environ, ground.clock, ground.book.record_agent)
+    readiness = Readiness(talk.dispatcher, talk.runners, os.environ, ground.clock, ground.book.record_agent)
     crons = CronComponent(
         slots=SlotStore(ground.database, ground.clock),
         turns=talk.dispatcher,
@@ -280,8 +233,8 @@ async def _declared(ground: Ground, talk: _Conversations) -> AsyncIterator[_Decl
         starts_from=lambda: ground.tenure.starts_from,
     )
     settings = ground.settings
-    private = (settings.state, *_private(settings))
-    mounts = MountCheck(talk.scopes.mounts, settings.mounts, private, ground.clock, ground.book.record_mounts)
+    hidden = (settings.state, *private(settings))
+    mounts = MountCheck(talk.scopes.mounts, settings.mounts, hidden, ground.clock, ground.book.record_mounts)
     talk.origins.update(dict.fromkeys(("cron", "run", "reminder"), crons))
     async with (
         DefaultsComponent(readiness) as defaults,
@@ -323,6 +276,33 @@ async def _lookout(ground: Ground, talk: _Conversations, watcher: Watcher | None
         yield lookout
 
 
+def _control(
+    ground: Ground,
+    talk: _Conversations,
+    declared: _Declared,
+    reconciler: Reconciler,
+    *,
+    ready: asyncio.Event,
+    ring: Callable[[], None],
+) -> Control:
+    return Control(
+        reconciler=reconciler,
+        dispatcher=talk.dispatcher,
+        console=talk.console,
+        crons=declared.crons,
+        inbox=Inbox(ground.database),
+        turns=Turns(ground.database),
+        book=ground.book,
+        ready=ready,
+        poll=ground.poller.asked,
+        unsettled=ground.sync.settling.unsettled,
+        ring=ring,
+        figures=Figures(ground.database, ground.sync, lambda: ground.tenure.acting),
+        resume=ground.sync.resume,
+        steering=_steering(ground),
+    )
+
+
 def _steering(ground: Ground) -> Steering:
     def on_change() -> None:
         ground.pusher.ring()
@@ -343,7 +323,7 @@ def _reconciler(
     status: CommitStatus,
 ) -> Reconciler:
     def on_report(report: Report) -> None:
-        probation.observe(report.revision)
+        probation.observe(report.revision, applied=report.plan is not None)
         status.heard(report)
         # Only now can the guard tell who may speak.
         if report.revision is not None and not ready.is_set():
@@ -387,10 +367,18 @@ def _flows(
     }
 
 
-def _private(settings: Settings) -> tuple[Path, ...]:
-    """What no session may be shown as it is, beside the state directory."""
-    folders = (settings.folder, settings.secrets_dir)
-    return (*(folder for folder in folders if folder), *settings.private)
+def _housekeeping(
+    ground: Ground, reconciler: Reconciler, dispatcher: Dispatcher
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """What keeps the engine's own repository small; a human's is left to the human's git."""
+    place, clock = ground.sync.own_repository, ground.clock
+    if place is None:
+        return {}
+
+    def is_idle() -> bool:
+        return not dispatcher.is_at_work and not reconciler.is_at_work
+
+    return {"nightly repack": persist("repack", lambda: nightly(place, clock, is_idle), clock)}
 
 
 def _walk(ground: Ground, lookout: Lookout) -> Callable[[], None]:
@@ -399,19 +387,3 @@ def _walk(ground: Ground, lookout: Lookout) -> Callable[[], None]:
         ground.bell.ring()
 
     return walk_again
-
-
-def _runners(
-    settings: Settings, launcher: FencedLauncher
-) -> Callable[[AgentDefaults], ClaudeRunner | CommandRunner]:
-    # Which kind of credential there is; the credential itself goes to the gateway alone.
-    credential = Credential.API_KEY if settings.api_key else None
-    if credential is None and settings.oauth_token:
-        credential = Credential.OAUTH_TOKEN
-
-    def chosen(defaults: AgentDefaults) -> ClaudeRunner | CommandRunner:
-        if defaults.runner == "claude":
-            return ClaudeRunner(launcher, settings.claude, credential)
-        return CommandRunner(launcher, defaults.command)
-
-    return chosen

@@ -9,7 +9,7 @@ from vaultloop.vault.git.authors import Authors
 from vaultloop.vault.git.effort import Effort
 from vaultloop.vault.git.repository import Identity, Repository
 from vaultloop.vault.git.signing import Signer
-from vaultloop.vault.merge.tree import AuditError, Merger
+from vaultloop.vault.merge.audit import AuditError
 from vaultloop.vault.sync.allowed_signers import AllowedSigners
 from vaultloop.vault.sync.sync import Sync
 from vaultloop.vault.sync.trust import Coverage, Trust
@@ -60,6 +60,8 @@ def trust_of(settings: Settings, clock: Clock) -> Trust:
 
 
 def _rejoined(state: Path, repository: Repository, one: str, other: str) -> str | None:
+    from vaultloop.vault.merge.tree import Merger  # noqa: PLC0415 - most engines never join anything
+
     try:
         return Merger(repository, Authors(repository, state).class_of).joined(one, other).tree
     except AuditError:

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Worker:
@@ -51,13 +52,27 @@ class Worker:
 
         A cancelled caller does not undo work that has begun: it runs to its end in the thread.
         """
-        return await asyncio.wrap_future(self._submit(lambda: work(*args, **kwargs)))
+        # Not by way of `run_from_thread`'s future: every poll comes through here, and two futures that watch
+        # each other cost the processor almost twice as much as one.
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+
+        def do() -> None:
+            if self._closed or answer.cancelled():
+                _tell(loop, answer.cancel)
+                return
+            try:
+                result = work(*args, **kwargs)
+            except BaseException as error:
+                _tell(loop, _settle, answer, answer.set_exception, error)
+            else:
+                _tell(loop, _settle, answer, answer.set_result, result)
+
+        self._submit(do)
+        return await answer
 
     def run_from_thread(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """As `run`, for a caller in another thread than the event loop's, which waits for the result."""
-        return self._submit(lambda: work(*args, **kwargs)).result()
-
-    def _submit(self, work: Callable[[], R]) -> "Future[R]":
         result: Future[R] = Future()
 
         def do() -> None:
@@ -66,18 +81,21 @@ class Worker:
             if not result.set_running_or_notify_cancel():
                 return
             try:
-                result.set_result(work())
+                result.set_result(work(*args, **kwargs))
             except BaseException as error:
                 # Whatever it is, it is the caller's to handle.
                 result.set_exception(error)
 
+        self._submit(do)
+        return result.result()
+
+    def _submit(self, do: Callable[[], None]) -> None:
         with self._door:
             if self._closed:
                 raise RuntimeError(f"the {self._thread.name} thread takes no more work")
             if not self._thread.is_alive():
                 self._thread.start()
             self._queue.put(do)
-        return result
 
     def _close(self) -> bool:
         """Take no more work, and drop what has not begun; whether there is anything to wait for."""
@@ -92,3 +110,15 @@ class Worker:
     def _serve(self) -> None:
         while (work := self._queue.get()) is not None:
             work()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, say: Callable[..., object], *words: object) -> None:
+    """From the thread: have the loop call `say`, unless it has ended and nobody waits any more."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(say, *words)
+
+
+def _settle(answer: "asyncio.Future[R]", say: Callable[[T], None], what: T) -> None:
+    # A caller that was cancelled meanwhile hears nothing.
+    if not answer.done():
+        say(what)

@@ -6,10 +6,10 @@ was looked at, or at least the `agent/` tree is, and the components still say th
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from vaultloop.aio.bell import Bell
 from vaultloop.aio.clock import Clock
@@ -24,62 +24,16 @@ from vaultloop.model.status import Push
 from vaultloop.reconcile import planner, safety
 from vaultloop.reconcile.applier import Applied, Applier
 from vaultloop.reconcile.planner import Desired
+from vaultloop.reconcile.ports import LoaderPort, VaultPort
 from vaultloop.reconcile.standing import Standing, has_unfinished, running
 from vaultloop.state.status_book import Hold, LastGood, StatusBook
-from vaultloop.vault.files import Files
 from vaultloop.vault.notes.loader import FOLDER, KnownNote
 from vaultloop.vault.notes.note_paths import notes_in
 
 log = logging.getLogger(__name__)
 
-R = TypeVar("R")
-
 # How many invalid notes a sentence names.
 MOST_NAMED = 3
-
-
-class Revisions(Protocol):
-    """The vault's history, as much of it as reconciling needs."""
-
-    @property
-    def head(self) -> str | None: ...
-    def files(self, revision: str) -> Files: ...
-
-
-class VaultPort(Protocol):
-    """The vault, kept equal with its remote or folder."""
-
-    @property
-    def repository(self) -> Revisions: ...
-    @property
-    def push_state(self) -> Push: ...
-    @property
-    def paused(self) -> str | None:
-        """Why sync stands still, a sentence for people."""
-        ...
-
-    async def look(self) -> str | None:
-        """Take what folder and remote have; the revision that is to run, None while there is none."""
-        ...
-
-    async def chosen(self) -> str | None:
-        """The revision that is to run by what is known already, None while there is none."""
-        ...
-
-    async def fall_back(self, revision: str, error: Exception) -> str | None:
-        """The revision to run in place of one that cannot be loaded; None if there is no other."""
-        ...
-
-    async def git(self, work: Callable[..., R], *args: Any) -> R:
-        """Run `work` where the repository may be used."""
-        ...
-
-
-class LoaderPort(Protocol):
-    """Understands declarations; used only where the repository may be used."""
-
-    def load(self, files: Files) -> Snapshot: ...
-    def recall(self, notes: Iterable[KnownNote]) -> Mapping[Ref, AnyResource]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +95,7 @@ class Reconciler:
         self._errors: tuple[Problem, ...] = ()
         self._hold = ""
         self._trouble = ""
+        self._told: tuple[Push, tuple[str, ...]] | None = None
 
     async def run(self) -> None:
         """Reconcile now, and whenever the bell rings or something is to be tried again; until cancelled."""
@@ -190,6 +145,11 @@ class Reconciler:
         self._observed = None
         self._bell.ring()
         return confirmed
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an iteration or a preview goes on just now."""
+        return self._turn.locked()
 
     # The steps of an iteration.
 
@@ -305,9 +265,13 @@ class Reconciler:
         self._tell()
 
     def _tell(self) -> None:
-        self._book.record_push(self._vault.push_state)
         notes = _invalid(self._errors)
-        self._book.record_attention(filter(None, (self._vault.paused, self._trouble, self._hold, notes)))
+        said = filter(None, (self._vault.paused, self._trouble, self._hold, notes))
+        now = self._vault.push_state, tuple(said)
+        if now != self._told:
+            self._book.record_push(now[0])
+            self._book.record_attention(now[1])
+            self._told = now
 
     def _tell_errors(self, errors: tuple[Problem, ...]) -> None:
         """Each error once: when it appears."""

@@ -52,12 +52,15 @@ class Probation:
         self._vault, self._book, self._clock = vault, book, clock
         self._bell = Bell()
         self._running: str | None = None
+        self._on_purpose = False
         self._candidate: _Candidate | None = None
 
-    def observe(self, revision: str | None) -> None:
-        """`revision` was applied, as far as it could be."""
-        self._running = revision
-        self._bell.ring()
+    def observe(self, revision: str | None, *, applied: bool = True) -> None:
+        """`revision` runs; something of it was applied just now, or (false) nothing had to be."""
+        before = self._running, self._on_purpose
+        self._running, self._on_purpose = revision, self._vault.steps_back
+        if applied or before != (self._running, self._on_purpose):
+            self._bell.ring()
 
     async def run(self) -> None:
         """Look at it whenever something was applied, and when a probation ends; until cancelled."""

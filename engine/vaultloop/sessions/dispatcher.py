@@ -98,6 +98,11 @@ class Dispatcher:
             self._dispatch(message)
         self._queue.begin()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a session runs just now."""
+        return self._queue.is_at_work
+
     async def wind_down(self) -> None:
         """Start no more sessions, and give those that run a short time; messages are still taken."""
         await self._queue.wind_down()

@@ -78,6 +78,11 @@ class Queue:
         """Start no more of them."""
         self._begun = False
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a session runs just now."""
+        return bool(self._active)
+
     async def wind_down(self) -> None:
         """Start no more of them, and give those that run a short time to end by themselves."""
         self.close()

@@ -6,7 +6,6 @@ or code block hides anything from it. What only looks active counts; a plain lin
 """
 
 import hashlib
-import html
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -139,9 +138,12 @@ def _items(text: str) -> Counter[_Item]:
 
 def _readings(text: str) -> Iterable[str]:
     """The text as one reader or another may see it."""
+    # HTML's table of names is large, and an engine that is idle needs none of it.
+    from html import unescape  # noqa: PLC0415
+
     plain = folded(text)
-    decoded = folded(html.unescape(plain))
-    bare = _ESCAPE.sub("", folded(html.unescape(decoded)))
+    decoded = folded(unescape(plain))
+    bare = _ESCAPE.sub("", folded(unescape(decoded)))
     outside = (_COMMENT.sub("", plain), _COMMENT.sub("", bare))
     return dict.fromkeys((plain, _ESCAPE.sub("", plain), decoded, bare, *outside))
 
