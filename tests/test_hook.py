@@ -264,13 +264,38 @@ def test_a_repository_that_lies_elsewhere_is_followed(vault: Vault, tmp_path: Pa
     assert f"{DIGEST}:3:11: error:" in done.stderr + done.stdout
 
 
-def test_without_vaultloop_on_the_path_it_says_how_to_get_it(vault: Vault, tmp_path: Path) -> None:
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A folder for PATH without `vaultloop`, as a program with windows has it."""
     bare = tmp_path / "bare"
     bare.mkdir()
     for name in ("git", "sh"):
         found = shutil.which(name)
         assert found is not None
         (bare / name).symlink_to(found)
+    return bare
+
+
+def test_a_program_with_windows_finds_the_vaultloop_that_installed_the_hook(vault: Vault, bare: Path) -> None:
+    vault.git("config", "vaultloop.program", str(vault.programs / "vaultloop"))
+    vault.write(DIGEST, cron(schedule="0 8 * * *"))
+    vault.git("add", DIGEST)
+    assert vault.commits(path=str(bare)) == (True, "")
+    vault.write(DIGEST, WRONG)
+    vault.git("add", DIGEST)
+    made, said = vault.commits(path=str(bare))
+    assert not made
+    assert f"{DIGEST}:3:11: error:" in said
+
+
+def test_a_vaultloop_that_was_moved_since_is_sought_on_the_path(vault: Vault) -> None:
+    vault.git("config", "vaultloop.program", str(vault.programs / "gone"))
+    vault.write(DIGEST, cron(schedule="0 8 * * *"))
+    vault.git("add", DIGEST)
+    assert vault.commits() == (True, "")
+
+
+def test_without_vaultloop_on_the_path_it_says_how_to_get_it(vault: Vault, bare: Path) -> None:
     vault.write("Note.md", "Text\n")
     vault.git("add", "-A")
     made, said = vault.commits(path=str(bare))

@@ -29,6 +29,8 @@ HOOKS = ("pre-commit", "pre-merge-commit")
 _OURS = "`vaultloop check --staged`"
 
 DRIVER = "vaultloop"
+# Where the hooks find this program, in git's configuration.
+PROGRAM = "vaultloop.program"
 ATTRIBUTES = ".gitattributes"
 # What the driver can join; git's own way would break the others of these or put markers into notes.
 PATTERNS = ("*.md", "*.canvas", "*.base", "*.json")
@@ -112,6 +114,7 @@ class Clone:
             Stalled: something cannot be written.
         """
         with _explained(self._top):
+            self._name_program()
             return [
                 *(self._install_hook(name) for name in HOOKS),
                 self._install_driver(),
@@ -135,6 +138,7 @@ class Clone:
             Stalled: something cannot be taken out.
         """
         with _explained(self._top):
+            self._forget(PROGRAM)
             return [*(self._remove_hook(name) for name in HOOKS), self._remove_driver(), self._remove_key()]
 
     # Hooks.
@@ -181,6 +185,12 @@ class Clone:
         fresh.chmod(0o755)
         fresh.replace(file)
         return Part(name, State.DONE, f"The hook {name} checks from now on what you commit.")
+
+    def _name_program(self) -> None:
+        """Tell the hooks where this program is: git has no PATH to it when Obsidian, say, starts it."""
+        found = _program()
+        if found is not None and self._configured(PROGRAM) != (found,):
+            self._handle.config[PROGRAM] = found
 
     def _remove_hook(self, name: str) -> Part:
         found = self._hook(name)
@@ -321,9 +331,14 @@ class Clone:
 
 def driver_command() -> str:
     """What git is told to call: this very program, also where it is not on the PATH of whoever calls git."""
-    program = shutil.which("vaultloop", path=str(Path(sys.executable).parent)) or shutil.which("vaultloop")
+    program = _program()
     words = [program] if program else [sys.executable, "-m", "vaultloop"]
     return f"{shlex.join(words)} merge-driver %O %A %B %P"
+
+
+def _program() -> str | None:
+    beside = shutil.which("vaultloop", path=str(Path(sys.executable).parent))
+    return beside or shutil.which("vaultloop")
 
 
 def _is_ours(file: Path) -> bool:

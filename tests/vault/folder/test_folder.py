@@ -13,6 +13,7 @@ from support.run import asynchronous
 from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import Paused, Retry
+from vaultloop.model.status import PushState
 from vaultloop.vault.folder import folder as folder_module
 from vaultloop.vault.folder.settling import signature_of
 from vaultloop.vault.git.signing import Signer, author_class
@@ -721,6 +722,66 @@ async def test_another_branch_that_the_human_checks_out_is_not_committed_to(own_
         await sync.look()
         assert not _paused(sync)
         assert await _text(sync, "note.md") == "one"
+
+
+@asynchronous
+async def test_another_branch_in_the_folder_is_said_once_though_it_stops_the_remote_too(
+    tmp_path: Path,
+) -> None:
+    own_git = Desk(tmp_path, own_git=True)
+    origin = bare_repository(tmp_path / "vault.git")
+    async with own_git.sync(origin) as sync:
+        await sync.look()
+        assert (await sync.push()).state is PushState.PUSHED
+        other = VaultClone.of(origin, tmp_path / "other")
+        other.save("other.md", "other")
+        other.push()
+        own_git.human.git("checkout", "-q", "-b", "experiment")
+        own_git.write("note.md", "experiment")
+        await own_git.settled(sync, walk=True)
+        assert _paused(sync).count("git switch main") == 1
+        # All that the branch has is there.
+        assert (await sync.push()).state is PushState.PUSHED
+
+
+@pytest.mark.parametrize("index", ["2", "4", "sparse"])
+@asynchronous
+async def test_what_a_sparse_checkout_takes_out_of_the_folder_is_not_deleted(
+    tmp_path: Path, index: str
+) -> None:
+    own_git = Desk(tmp_path, own_git=True)
+    for path in ("notes/a/one.md", "notes/b/two.md", "notes/b/ü.md", "other/three.md"):
+        own_git.write(path, path)
+    own_git.human.commit("More")
+    async with own_git.sync() as sync:
+        head = await sync.look()
+        if index != "sparse":
+            own_git.human.git("config", "index.version", index)
+        own_git.human.git(
+            "sparse-checkout", "set", *(["--sparse-index"] if index == "sparse" else []), "notes/a"
+        )
+        assert not (own_git.path / "other").exists()
+        assert await own_git.settled(sync, walk=True) == head
+        assert await own_git.settled(sync, "other", "notes/b/two.md", "agent") == head
+        assert not _paused(sync)
+        if index == "sparse":
+            return
+        # What is in it is edited and deleted as ever, and what is not comes back untouched.
+        (own_git.path / "notes/a/one.md").unlink()
+        assert await own_git.settled(sync, "notes/a/one.md") != head
+        assert await _text(sync, "notes/a/one.md") is None
+        assert await _text(sync, "other/three.md") == "other/three.md"
+        # A change of what is left out brings that one file in.
+        head = await sync.look()
+        changed = {"other/three.md": "3", "notes/b/two.md": None}
+        head = (await sync.integrate(await _answer(sync, head, changed))).revision
+        assert own_git.read("other/three.md") == "3"
+        assert await own_git.settled(sync, walk=True) == head
+        assert not own_git.human.git("status", "--porcelain")
+        own_git.human.git("sparse-checkout", "disable")
+        assert own_git.read("notes/b/ü.md") == "notes/b/ü.md"
+        head = await sync.look()
+        assert await own_git.settled(sync, walk=True) == head
 
 
 # -- folder and remote -------------------------------------------------------------------------------------

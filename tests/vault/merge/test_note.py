@@ -10,6 +10,7 @@ import yaml
 
 from support import edits
 from support.versions import agent, human
+from vaultloop.vault.git.signing import AuthorClass
 from vaultloop.vault.merge import ordinary
 from vaultloop.vault.merge.audit import audit
 from vaultloop.vault.merge.note import merge_note, merge_text
@@ -303,8 +304,10 @@ def test_merging_again_changes_nothing() -> None:
     for seed in range(250):
         pair = Pair(seed, moves=False)
         merged = merge_note(pair.base, *pair.sides, declaration=False).data
+        # An agent cannot have written that one human lost against another: nobody would believe it.
+        humans = all(side.writer.author_class is AuthorClass.HUMAN for side in pair.sides)
         for side in pair.sides:
-            for result in (human(merged, minutes=9), agent(merged, minutes=-9)):
+            for result in (human(merged, minutes=9), (human if humans else agent)(merged, minutes=-9)):
                 assert merge_note(side.data, result, side, declaration=False).data == merged, seed
                 assert merge_note(pair.base, result, side, declaration=False).data == merged, seed
 
@@ -370,3 +373,125 @@ def _steps(work: Callable[[], None]) -> int:
     finally:
         sys.setprofile(before)
     return count
+
+
+PROPERTIES = """---
+# about
+title: "Say \\"hi\\""
+summary: |
+  first line
+  second line
+
+  third line
+kin:
+  one: 1
+  two: 2
+related:
+  - "[[Plan]]"
+  - 'Task #5'
+tail: |
+  the end
+---
+Text.
+"""
+
+
+def test_a_text_of_several_lines_that_loses_is_folded_whole() -> None:
+    merged = both(
+        PROPERTIES, PROPERTIES.replace("second", "my second"), PROPERTIES.replace("first", "her first")
+    )
+    assert merged.rules == {Rule.CALLOUT}
+    told = "> summary: |\n>   her first line\n>   second line\n>\n>   third line\n"
+    assert merged.data.decode().endswith(f"{told}")
+    assert "  first line\n  my second line\n" in merged.data.decode()
+
+
+def test_a_nested_property_that_loses_is_folded_with_its_name() -> None:
+    found = text(PROPERTIES, PROPERTIES.replace("one: 1", "one: 11"), PROPERTIES.replace("two: 2", "two: 22"))
+    assert found.endswith("> kin:\n>   one: 1\n>   two: 22\n")
+
+
+def test_a_quoted_text_with_quotes_in_it_is_folded_as_it_was_typed() -> None:
+    merged = both(PROPERTIES, PROPERTIES.replace("Say", "Shout"), PROPERTIES.replace("Say", "Ask"))
+    assert merged.rules == {Rule.CALLOUT}
+    assert merged.data.decode().endswith('> title: "Ask \\"hi\\""\n')
+
+
+def test_a_text_of_several_lines_is_the_same_wherever_it_stands() -> None:
+    without = PROPERTIES.replace("tail: |\n  the end\n", "")
+    moved = without.replace("kin:", "tail: |\n  the end\nkin:")
+    assert "new: 1" in text(PROPERTIES, moved, PROPERTIES.replace("---\nText", "new: 1\n---\nText"))
+
+
+def test_an_edited_property_survives_its_deletion_without_the_comment_above_it() -> None:
+    deleted = PROPERTIES.replace('# about\ntitle: "Say \\"hi\\""\n', "")
+    found = text(PROPERTIES, deleted, PROPERTIES.replace("Say", "Ask").replace("one: 1", "one: 3"))
+    assert "# about" not in found
+    assert 'title: "Ask' in found
+    assert "conflict" not in found
+
+
+def test_an_item_with_a_number_sign_in_quotes_is_an_item_like_others() -> None:
+    found = text(
+        PROPERTIES,
+        PROPERTIES.replace("  - 'Task #5'\n", "  - 'Task #5'\n  - 'Task #6'\n"),
+        PROPERTIES.replace("  - 'Task #5'\n", "  - 'Task #7'\n"),
+    )
+    assert "- 'Task #6'" in found
+    assert "- 'Task #7'" in found
+    assert "Task #5" not in found
+
+
+def test_a_line_of_a_text_that_begins_like_a_comment_is_no_comment() -> None:
+    base = PROPERTIES.replace("  first line", "  #1 first")
+    found = text(base, base.replace("third line", "third #2"), base.replace("tail: |\n  the end\n", "n: 1\n"))
+    assert "  #1 first\n" in found
+    assert "n: 1\n" in found
+    assert "conflict" not in found
+
+
+def test_rows_that_both_put_at_the_end_of_a_table_all_stand_there() -> None:
+    table = "Spent\n\n| what | how much |\n|---|---|\n| tea | 3 |\n\nEnd\n"
+    found = text(
+        table,
+        table.replace("| tea | 3 |\n", "| tea | 3 |\n| milk | 1 |\n| jam | 4 |\n"),
+        table.replace("| tea | 3 |\n", "| tea | 3 |\n| milk | 1 |\n| bread | 2 |\n"),
+    )
+    assert found == table.replace("| tea | 3 |\n", "| tea | 3 |\n| milk | 1 |\n| jam | 4 |\n| bread | 2 |\n")
+
+
+def test_a_callout_that_two_merges_gave_other_titles_stands_once_and_spoils_nothing() -> None:
+    note = "---\ntags: [a]\n---\nText\n\n> [!conflict]- agent, 2026-11-22, 111111\n> lost\n\nEnd\n"
+    one = human(note.replace("111111", "222222").replace("[a]", "[a, mine]"))
+    other = agent(note.replace("111111", "333333").replace("[a]", "[a, its]"))
+    merged = merge_note(note.encode(), one, other, declaration=False)
+    assert merge_note(note.encode(), other, one, declaration=False) == merged
+    found = merged.data.decode()
+    assert merged.lost is None
+    assert found.count("[!conflict]") == 1
+    assert "its" in found.split("Text")[0]
+    assert "mine" in found.split("Text")[0]
+
+
+def test_where_one_side_tears_a_table_apart_values_of_several_lines_are_still_kept_whole() -> None:
+    row = "| a | b |\n"
+    note = f"{PROPERTIES}\n| x | y |\n|---|---|\n{row}| c | d |\n"
+    merged = both(
+        note,
+        note.replace(row, f"{row}\nBetween\n\n").replace("first line", "her first line"),
+        note.replace(row, f"{row}| e | f |\n").replace("done", "gone"),
+    )
+    assert merged.lost is None
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["any-version", "the-very-version"])
+def test_an_agent_that_foretells_in_a_callout_what_a_human_will_write_does_not_win(known: bool) -> None:
+    note = "---\nstatus: open\n---\nThe gate is open\n\nEnd\n"
+    wrote = human(note.replace("gate is open", "gate is closed").replace("status: open", "status: closed"))
+    foretold = "\n> [!conflict]- Ada, 2026-11-21, {}\n> The gate is closed\n> status: closed\n"
+    other = agent(
+        note.replace("gate is open", "gate is ajar").replace("status: open", "status: ajar")
+        + foretold.format(wrote.blob[:6] if known else "abcdef")
+    )
+    found = merge_note(note.encode(), wrote, other, declaration=False).data.decode()
+    assert found.startswith("---\nstatus: closed\n---\nThe gate is closed\n")

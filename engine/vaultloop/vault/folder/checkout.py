@@ -304,7 +304,8 @@ class Checkout:
         here = self._holds(path)
         if here == (now.id if now else None):
             return False
-        if here != (was.id if was else None) or not self._passes(path, now):
+        left_out_by_git = here is None and self._folder.sparse.leaves_out(path)
+        if (here != (was.id if was else None) and not left_out_by_git) or not self._passes(path, now):
             return None
         self._put(path, now)
         return True

@@ -19,6 +19,7 @@ from vaultloop.model.errors import Paused, Retry
 from vaultloop.vault.files import is_utf8
 from vaultloop.vault.folder.moves import EMPTY, Edit, Moves
 from vaultloop.vault.folder.settling import Settling, Signature, signature_of
+from vaultloop.vault.folder.sparse import Sparse
 from vaultloop.vault.git.attributes import Attributes, attributes_of
 from vaultloop.vault.git.disk import ignores_case, raw_blob_of
 from vaultloop.vault.git.effort import Effort
@@ -80,7 +81,7 @@ class Folder:
         self._ignores_case = ignores_case(path)
         # Device and inode of the folder at the last walk.
         self._root: tuple[int, int] | None = None
-        self._sparse = own_git and _flag(self._handle, "core.sparseCheckout", default=False)
+        self.sparse = Sparse(Path(self._handle.path) if own_git else None)
         self._modes = own_git and _flag(self._handle, "core.fileMode", default=True)
         self._moves = Moves(settling, self._leaves, self._edit_at, repository.blob)
 
@@ -129,16 +130,14 @@ class Folder:
 
     def _seen_everywhere(self) -> dict[str, os.stat_result | None]:
         self._effort.walks += 1
-        seen: dict[str, os.stat_result | None] = dict(self._walk(""))
-        return seen if self._sparse else dict.fromkeys(self._known) | seen
+        return dict.fromkeys(self._known) | dict(self._walk(""))
 
     def _seen_at(self, named: Collection[str]) -> dict[str, os.stat_result | None]:
         seen = {path: info for name in named if is_utf8(name) for path, info in self._look_at(name)}
         # What was below a folder that is gone, or renamed, has no event of its own.
         gone = {path for path, info in seen.items() if info is None and path not in self._known}
         below = [path for path in self._known if gone and not gone.isdisjoint(_parents(path))]
-        seen |= {path: self._stat(path) for path in below}
-        return {path: info for path, info in seen.items() if info is not None or not self._sparse}
+        return seen | {path: self._stat(path) for path in below}
 
     def _look_at(self, name: str) -> Iterator[tuple[str, os.stat_result | None]]:
         info = self._stat(name)
@@ -243,7 +242,7 @@ class Folder:
         return path in self._known or not self._is_ignored(path)
 
     def _deletion(self, path: str, settled: bool) -> Edit | None:
-        if path not in self._known or self.twin_of(path):
+        if path not in self._known or self.twin_of(path) or self.sparse.leaves_out(path):
             self.settling.forget(path)
             return None
         if settled and not self.settling.settled(path, None):

@@ -35,6 +35,8 @@ class _Note:
     lines: Counter[str]
     properties: Mapping[str, Any] | None
     kept: Counter[str]
+    # What the callouts keep of values of properties, as YAML reads them.
+    values: frozenset[str]
     folds: int
     # The lines of each table, quote and fence.
     wholes: Sequence[frozenset[str]]
@@ -72,13 +74,20 @@ def audit(
 
 def _noted(properties: Sequence[str] | None, lines: Sequence[str], *, apart: bool) -> _Note:
     block = properties or ()
-    comments = [line for line in block if line.lstrip().startswith("#")]
-    body, folds = _taken_apart(lines)
-    counted = [*comments, *body] if apart else [*block, *body]
-    kept = Counter(_filled(_unquoted(folds)))
     values = _values(block) if apart else None
+    body, folds = _taken_apart(lines)
+    counted = [*_comments(block, values), *body] if apart else [*block, *body]
+    kept = Counter(_filled(_unquoted(folds)))
     heads = sum(1 for line in folds if _FOLD.fullmatch(line))
-    return _Note(Counter(_filled(counted)), values, kept, heads, list(_wholes(body)))
+    told = frozenset(leaf for text in _contents(folds) for leaf in _leaves(_values(text)))
+    return _Note(Counter(_filled(counted)), values, kept, told, heads, list(_wholes(body)))
+
+
+def _comments(lines: Sequence[str], values: Mapping[str, Any] | None) -> list[str]:
+    """Comments among properties; a line of a text of several lines is none, whatever it begins with."""
+    found = [line for line in lines if line.lstrip().startswith("#")]
+    text = "\n".join(_leaves(values)) if found else ""
+    return [line for line in found if line.startswith("#") or line.strip() not in text]
 
 
 def _filled(lines: Iterable[str]) -> list[str]:
@@ -98,7 +107,8 @@ def _split(lines: Sequence[str]) -> tuple[Sequence[str] | None, Sequence[str]]:
 
 def _values(lines: Sequence[str]) -> Mapping[str, Any] | None:
     try:
-        values = yaml.load("\n".join(lines), Loader=yaml.CBaseLoader)  # noqa: S506  # builds text only
+        # The last line is ended like the others: a text of several lines is the same wherever it stands.
+        values = yaml.load("\n".join([*lines, ""]), Loader=yaml.CBaseLoader)  # noqa: S506  # builds text only
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     if values is None or values == "":
@@ -117,16 +127,27 @@ def _taken_apart(lines: Sequence[str]) -> tuple[list[str], list[str]]:
     return body, folds
 
 
+def _contents(lines: Sequence[str]) -> Iterable[Sequence[str]]:
+    """What each callout of a conflict keeps, without the signs of quotation."""
+    found: list[str] = []
+    for line in lines:
+        if _FOLD.fullmatch(line):
+            yield found
+            found = []
+        else:
+            found.append(line[2:] if line.startswith("> ") else line[1:])
+    yield found
+
+
 def _unquoted(lines: Sequence[str]) -> Iterable[str]:
-    """What stands in callouts of conflicts: without the signs of quotation, at each depth."""
+    """What stands in callouts of conflicts: without the signs of quotation, at each depth, and no titles."""
     for line in lines:
         text = line
-        for _ in range(_DEEPEST):
+        for _ in range(0 if _FOLD.fullmatch(line) else _DEEPEST):
             if not text.startswith(">"):
                 break
             text = text[2:] if text.startswith("> ") else text[1:]
-            if not _FOLD.fullmatch(text):
-                yield text
+            yield text
 
 
 def _wholes(lines: Sequence[str]) -> Iterable[frozenset[str]]:
@@ -250,6 +271,8 @@ class _Properties:
         self._base, self._result = base.properties or {}, result.properties or {}
         self._one, self._other = one.properties or {}, other.properties or {}
         self._kept = "\n".join([*result.kept, *beside])
+        self._values = result.values
+        self._folds = result.folds > base.folds or bool(beside)
 
     def check(self, *, whole: bool) -> None:
         for key in {**self._base, **self._one, **self._other}:
@@ -269,7 +292,8 @@ class _Properties:
             return
         there, before = _leaves(result), _leaves(base)
         for leaf in _leaves(side):
-            if leaf not in there and leaf not in before and leaf not in self._kept:
+            kept = leaf in self._kept or leaf in self._values
+            if leaf not in there and leaf not in before and not kept:
                 raise AuditError(f"The merge would lose `{leaf}` of the property `{key}`.")
         if not isinstance(side, list) and not isinstance(result, list) and key not in self._kept:
             raise AuditError(f"The merge would lose the property `{key}`.")
@@ -280,6 +304,9 @@ class _Properties:
         expected = theirs if mine == base else mine
         if base in (mine, theirs) and result != expected:
             raise AuditError(f"The merge would not take the change of the property `{key}`.")
+        if self._folds and result in (mine, theirs):
+            # A list with comments in it, say: the winner's stands as it was, the other is folded.
+            return
         if isinstance(result, list) and all(isinstance(value, list) for value in (base, mine, theirs)):
             back = [item for item in result if item in base and not (item in mine and item in theirs)]
             if back:

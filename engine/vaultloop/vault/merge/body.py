@@ -261,5 +261,6 @@ def _by_lines(base: str, one: str, other: str) -> str | None:
     """A table, a quote or a fence with the lines of both; None where they meet, or it would not be one."""
     if not (is_atomic(base) and kind(base) == kind(one) == kind(other)):
         return None
-    lines = woven(base.split("\n"), one.split("\n"), other.split("\n"))
+    # Rows of a table can stand in any order; lines of code cannot.
+    lines = woven(base.split("\n"), one.split("\n"), other.split("\n"), loose=kind(base) == "table")
     return None if lines is None or len(blocks(lines)) != 1 else "\n".join(lines)

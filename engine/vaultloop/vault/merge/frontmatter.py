@@ -100,6 +100,18 @@ def joined(base: Block, first: Side, second: Side, *, first_wins: bool, lists: b
     return found
 
 
+def beyond(base: Block, winner: Block, loser: Block) -> list[str]:
+    """What the loser set and neither the base nor the winner has; a value is kept whole."""
+    if not (winner.readable and loser.readable):
+        return [line for line in _new(set(base.lines or ()), loser) if line not in (winner.lines or ())]
+    known = [(base.entries.get(key), winner.entries.get(key)) for key in loser.entries]
+    return [
+        line
+        for text, others in zip(loser.entries.values(), known, strict=True)
+        for line in (() if text in others else _lost(text, others[1] or ()))
+    ]
+
+
 def parses(lines: Sequence[str]) -> bool:
     """Whether YAML reads these properties, each key once."""
     try:
@@ -200,10 +212,10 @@ class _Merge:
         one, other = self._first.block.entries.get(key), self._second.block.entries.get(key)
         if other in (one, base):
             return one
-        if one == base or one is None:
+        if one == base:
             return other
-        if other is None:
-            return one
+        if one is None or other is None:
+            return _surviving(one or other or (), base or ())
         return self._joined_text(key, base, one, other)
 
     def _joined_text(
@@ -211,16 +223,11 @@ class _Merge:
     ) -> tuple[str, ...]:
         if not key or _same_value(one, other):
             # Comments, quotes, spaces: which of them stays must not depend on who merges.
-            return self._with_comments(one, other)
+            return _with_comments(base or (), one, other)
         if self._lists and (items := self._items(base, one, other)) is not None:
             self._found.rules.add(Rule.LIST)
             return items
         return self._winner(key, one, other)
-
-    def _with_comments(self, one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-        longer, shorter = max((len(one), one), (len(other), other)), min((len(one), one), (len(other), other))
-        missing = [line for line in shorter[1] if line.lstrip().startswith("#") and line not in longer[1]]
-        return (*missing, *longer[1])
 
     def _items(
         self, base: tuple[str, ...] | None, one: tuple[str, ...], other: tuple[str, ...]
@@ -239,7 +246,7 @@ class _Merge:
             wins = True
         winner, loser = (one, other) if wins else (other, one)
         self._found.clashes.append(key)
-        self._found.lost[wins].extend(line for line in loser if line.strip() and line not in winner)
+        self._found.lost[wins].extend(_lost(loser, winner))
         return winner
 
 
@@ -255,12 +262,40 @@ def _comments_once(lines: Sequence[str], one: Block, other: Block) -> list[str]:
     return found
 
 
+def _with_comments(base: tuple[str, ...], one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """One value with the comments of both, but for those that one of them took out."""
+    shorter, longer = sorted((one, other), key=lambda text: (len(text), text))
+    missing = [line for line in shorter if _is_comment(line) and line not in longer and line not in base]
+    stays = [line for line in longer if not (_is_comment(line) and line in base and line not in shorter)]
+    return (*missing, *stays)
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+def _surviving(text: tuple[str, ...], base: Sequence[str]) -> tuple[str, ...]:
+    """An edit that the other side deleted: it stays, without comments that nobody wrote anew."""
+    return tuple(line for line in text if not (line.startswith("#") and line in base))
+
+
+def _lost(text: Sequence[str], winner: Sequence[str]) -> list[str]:
+    """A value that gave way, whole, as it was typed; without blank lines around it and comments that stay."""
+    lines = [line for line in text if not (line.startswith("#") and line in winner)]
+    filled = [at for at, line in enumerate(lines) if line.strip()]
+    return lines[filled[0] : filled[-1] + 1] if filled else []
+
+
 def _filled(text: Sequence[str]) -> list[str]:
     return [line for line in text if line.strip()]
 
 
 def _same_value(one: Sequence[str], other: Sequence[str]) -> bool:
     """Equal but for quotes, spaces and comments in lines of their own."""
+    if [line for line in one if not line.startswith("#")] == [
+        line for line in other if not line.startswith("#")
+    ]:
+        return True
     if any(" #" in line for line in (*one, *other)):
         return False
     try:

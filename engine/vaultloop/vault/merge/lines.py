@@ -8,7 +8,7 @@ the bounds a stretch counts as rewritten: a coarser answer, never a wrong one.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
@@ -218,19 +218,43 @@ def alike(one: str, other: str) -> float:
     return 2 * (words & others).total() / total if total else 0.0
 
 
-def woven(base: Sequence[T], one: Sequence[T], other: Sequence[T]) -> list[T] | None:
+def woven(base: Sequence[T], one: Sequence[T], other: Sequence[T], *, loose: bool = False) -> list[T] | None:
     """The texts with the changes of both, or None where two changes meet.
 
     Where one side holds all that the other changed, it is the result: it has been joined with it before.
+
+    Args:
+        loose: each text makes sense alone, as a row of a table does, so of what both put into one place all
+            stays, that of `one` first.
     """
     mine, theirs = changes(base, one), changes(base, other)
     if _holds(theirs, mine):
         return list(other)
     if _holds(mine, theirs):
         return list(one)
+    if loose:
+        mine, theirs = _put_together(mine, theirs)
     if any(_meet(change, against) for change in mine for against in theirs if change != against):
         return None
     return applied(base, sorted({*mine, *theirs}, key=lambda change: (change.start, change.end)))
+
+
+def _put_together(
+    mine: Sequence[Change[T]], theirs: Sequence[Change[T]]
+) -> tuple[list[Change[T]], list[Change[T]]]:
+    """The changes of both, what they put into one place made the same on both sides."""
+    there = {change.start: change.new for change in theirs if change.start == change.end}
+    both = {
+        change.start: (*change.new, *(text for text in there[change.start] if text not in change.new))
+        for change in mine
+        if change.start == change.end and change.start in there
+    }
+
+    def put(change: Change[T]) -> Change[T]:
+        inserts = change.start == change.end and change.start in both
+        return replace(change, new=both[change.start]) if inserts else change
+
+    return list(map(put, mine)), list(map(put, theirs))
 
 
 def applied(base: Sequence[T], edits: Sequence[Change[T]]) -> list[T]:

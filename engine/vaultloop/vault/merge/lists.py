@@ -84,14 +84,14 @@ def _in_one(frame: List, rest: str) -> List | None:
 
 
 def _scalar(text: str) -> str | None:
-    """The value of one item; None where it is more than that."""
-    if " #" in text:
-        return None
+    """The value of one item; None where it is more than that, such as a comment behind it."""
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+    if not isinstance(node, yaml.ScalarNode) or text[node.end_mark.index :].strip():
+        return None
+    return str(node.value)
 
 
 def joined_list(base: List, one: List, other: List) -> tuple[str, ...]:

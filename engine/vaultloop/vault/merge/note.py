@@ -98,6 +98,11 @@ class _Pair:
         return self.first.wins_over(self.second)
 
     @property
+    def is_firm(self) -> bool:
+        """A human against an agent: whatever the agent's version says of what lost before, the human wins."""
+        return self.first.writer.author_class is not self.second.writer.author_class
+
+    @property
     def winner(self) -> Version:
         return self.first if self.first_wins else self.second
 
@@ -117,10 +122,11 @@ def _line_ends(base: Text | None, one: Text, other: Text) -> frozenset[Rule]:
 def _ordinary(pair: _Pair) -> Merged:
     """The finest merge that the audit accepts; the last of them keeps all of the loser's new lines folded."""
     for side, against in ((pair.first, pair.second), (pair.second, pair.first)):
-        if _has_seen(side, against) and _is_proven(pair, side.data):
+        sees = not pair.is_firm or side is pair.winner
+        if sees and _has_seen(side, against) and _is_proven(pair, side.data):
             return Merged(side.data)
     first, second = (ordinary.Side(side.data, title(side)) for side in (pair.first, pair.second))
-    data, rules = ordinary.joined(pair.base, first, second, first_wins=pair.first_wins)
+    data, rules = ordinary.joined(pair.base, first, second, first_wins=pair.first_wins, firmly=pair.is_firm)
     if not _is_proven(pair, data):
         sides = (first, second) if pair.first_wins else (second, first)
         data, rules = ordinary.set_beneath(pair.base, *sides)
@@ -151,8 +157,7 @@ def _declared(pair: _Pair) -> Merged:
     found = _declaration(pair)
     if found is not None:
         return Merged(found)
-    writers = (pair.first.writer.author_class, pair.second.writer.author_class)
-    if writers[0] is not writers[1]:
+    if pair.is_firm:
         # Nobody has to be asked whether the human's version stays.
         return Merged(pair.winner.data, frozenset({Rule.HELD}))
     data = pair.winner.data if pair.base is None else pair.base

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vaultloop.vault.merge import body, frontmatter
 from vaultloop.vault.merge.blocks import blocks, is_blank, lines_of
-from vaultloop.vault.merge.callout import folded, kept, with_folds
+from vaultloop.vault.merge.callout import folded, is_folded, kept, with_folds
 from vaultloop.vault.merge.text import Text, form, read
 from vaultloop.vault.merge.version import Rule
 
@@ -34,13 +34,19 @@ class _Note:
         return cls(text, block, lines, kept(lines))
 
 
-def joined(base: bytes | None, first: Side, second: Side, *, first_wins: bool) -> tuple[bytes, set[Rule]]:
+def joined(
+    base: bytes | None, first: Side, second: Side, *, first_wins: bool, firmly: bool = False
+) -> tuple[bytes, set[Rule]]:
     """Both versions in one note, and the rules that it took.
 
     Args:
         first: the earlier one; what both put in stands in this order.
+        firmly: the winner wins also where the other's callouts say that it has lost before: whoever guesses
+            what somebody will write could say so.
     """
     before, one, other = _Note.of(base or b""), _Note.of(first.data), _Note.of(second.data)
+    if firmly:
+        one, other = replace(one, kept=frozenset()), replace(other, kept=frozenset())
     properties = frontmatter.joined(
         before.block,
         frontmatter.Side(one.block, one.kept),
@@ -67,11 +73,13 @@ def joined(base: bytes | None, first: Side, second: Side, *, first_wins: bool) -
 
 def set_beneath(base: bytes | None, winner: Side, loser: Side) -> tuple[bytes, set[Rule]]:
     """The winner's note, and beneath it every line that the loser has beyond it: nothing gets lost."""
-    there, here = read(winner.data), read(loser.data)
-    block = frontmatter.block_in(there.lines)
+    there, here, before = read(winner.data), read(loser.data), read(base or b"")
+    block, theirs, old = (frontmatter.block_in(text.lines) for text in (there, here, before))
     parts = blocks(there.lines[block.size :])
-    if lost := _beyond(read(base or b"").lines, there.lines, here.lines):
-        parts = with_folds(parts, [(_last(parts), folded(loser.title, lost))])
+    properties = frontmatter.beyond(old, block, theirs)
+    below = before.lines[old.size :], there.lines[block.size :], here.lines[theirs.size :]
+    folds = [folded(loser.title, lost) for lost in (_beyond(*below), properties) if lost]
+    parts = with_folds(parts, [(_last(parts), fold) for fold in folds])
     rules = {Rule.CALLOUT}
     lines = [*there.lines[: block.size], *lines_of(parts)]
     return _data(base, there, here, lines, rules), rules
@@ -86,7 +94,9 @@ def _beyond(base: Sequence[str], winner: Sequence[str], loser: Sequence[str]) ->
         there[line] -= 1
         if line.strip() and before[line] < 0 and there[line] < 0:
             found.append(line)
-    return found
+    # Of a callout that both have, under two titles, nothing is beyond.
+    below = [*found, ""][1:]
+    return [line for line, next_ in zip(found, below, strict=True) if next_[:1] == ">" or not is_folded(line)]
 
 
 def _data(base: bytes | None, one: Text, other: Text, lines: Sequence[str], rules: set[Rule]) -> bytes:
