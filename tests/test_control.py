@@ -16,6 +16,7 @@ from vaultloop.aio import rpc
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.cli.engine import ask, engine
 from vaultloop.model.errors import VaultloopError
+from vaultloop.standby import Face
 
 DIGEST = {
     "agent/crons/digest.md": cron("how many notes are there?"),
@@ -35,6 +36,22 @@ async def test_a_vault_without_a_commit_has_no_plan_and_says_why(tmp_path: Path)
     async with app.assembled(place.settings, VirtualClock(NOON)):
         with pytest.raises(VaultloopError, match="The vault has no commit yet"):
             await ask(place.settings, "plan")
+
+
+@asynchronous
+async def test_an_engine_that_stands_by_refuses_in_words_whatever_one_that_acts_can_do(place: Place) -> None:
+    face = Face(lambda: None)
+    face.stand_by()
+    answered = {"health", "metrics", "ring"}
+    async with place.engine() as running:
+        methods = set(running.engine.handlers)
+    assert methods > answered
+    assert set(face.handlers) == methods
+    socket = place.settings.state / "standby.sock"
+    async with rpc.serving(socket, face.handlers), rpc.connected(socket) as peer:
+        for method in sorted(methods - answered):
+            with pytest.raises(rpc.RpcError, match="Another engine acts on this vault; ask that one"):
+                await peer.call(method)
 
 
 @asynchronous

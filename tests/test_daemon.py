@@ -1,7 +1,9 @@
 """One engine acts: on one state directory, and at one remote. Real processes over a real remote."""
 
+import asyncio
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -17,10 +19,12 @@ from support.git_server import git_server
 from support.installation import COMMAND, Engine, Installation, environment
 from support.running import Place
 from support.vault_clone import git
+from vaultloop.cli.terminal import NOT_TAKEN
+from vaultloop.standby import WAITS
 from vaultloop.state.directory import StateDirectory
 from vaultloop.vault.lease.lease import REFERENCE, Lease, Word
-
-WAITS = "Another engine acts. This one takes over when that one ends."
+from vaultloop.vault.lease.tenancy import STANDS_DOWN
+from vaultloop.web.health import ask
 
 pytestmark = pytest.mark.acceptance
 
@@ -72,12 +76,51 @@ def test_a_second_process_on_one_state_directory_waits_healthy_and_takes_over(pl
             assert f"process {first.pid} acts on" in second.line("standby: ")
             [own] = StateDirectory(place.settings.state).standby_sockets
             assert installation.json("health")["status"] == "ok"
+            assert asyncio.run(ask(own)).reason == WAITS
             first.stop()
             second.line("the state directory is free; this engine takes over")
             second.line("ready at")
             assert installation.say("/help").startswith("/status")
             assert own.exists()
         assert not own.exists()
+
+
+@contextmanager
+def terminal(config: Path) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """`vaultloop up --chat` at a terminal, and its other end."""
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "up", "--chat", "--config", str(config)]
+    process = subprocess.Popen(
+        command, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    try:
+        yield ours, process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        os.close(ours)
+
+
+def seen(terminal: int, expected: str) -> str:
+    """All that it shows until `expected` is among it; a test that waits for ever is ended from outside."""
+    shown = b""
+    while expected.encode() not in shown:
+        shown += os.read(terminal, 65536)
+    return shown.decode()
+
+
+def test_who_types_at_one_that_waits_hears_at_once_that_nothing_is_taken(place: Place) -> None:
+    with acting(place.installation) as first, terminal(place.config) as (screen, process):
+        seen(screen, NOT_TAKEN)
+        os.write(screen, b"note: buy milk\n")
+        seen(screen, f"    {NOT_TAKEN}")
+        first.stop()
+        seen(screen, "/help lists commands")
+        # What was typed before was not kept; what is typed now is answered.
+        os.write(screen, b"/help\n")
+        assert "buy milk" not in seen(screen, "    /status")
+        assert process.poll() is None
 
 
 def free_port() -> int:
@@ -98,6 +141,8 @@ def test_a_standby_answers_on_an_address_of_its_own_and_gets_one_that_is_taken_l
         with place.installation.engine(VAULTLOOP_WEB=f"127.0.0.1:{own}") as second:
             second.line("web: listens on")
             assert health_at(own) == (200, "standby")
+            with urllib.request.urlopen(f"http://127.0.0.1:{own}/metrics", timeout=20) as page:
+                assert "vaultloop_acting 0\n" in page.read().decode()
             assert health_at(shared) == (200, "ok")
             second.stop()
         with place.installation.engine(VAULTLOOP_WEB=f"127.0.0.1:{shared}") as third:
@@ -152,22 +197,26 @@ def test_of_two_engines_at_one_remote_the_younger_acts_and_the_older_pushes_noth
         with younger.engine() as young:
             old.line("standing down")
             young.line("ready at")
-            old.line("Standby: Engine .* acts since")
+            old.line("this engine stands by")
             lease = lease_of(place)
             assert (lease.word, lease.awaited) == (Word.STOOD_DOWN, ())
             assert lease.holder is not None
             assert lease.holder.engine == StateDirectory(place.config.parent / "younger").engine_id
             # The older one is healthy, says who acts, and answers nobody.
             health = place.installation.json("health")
-            assert (health["status"], health["reason"]) == ("standby", WAITS)
+            assert (health["status"], health["reason"]) == ("standby", STANDS_DOWN)
             assert not place.installation.json("status")["lease"]["acts"]
             assert place.installation.run("chat", "--once", "hello", expect=None) == ""
+            assert place.installation.run("pin", "HEAD", expect=1) == ""
+            assert place.installation.run("resume", expect=1) == ""
             assert younger.say("note: buy milk")
             young.line("pushed")
             head = git(place.remote or Path(), "rev-parse", "main")
         # It ended, and said so: the one that stood by goes on, with all that was made meanwhile.
         old.line(f"ready at {head[:12]}")
         assert words_of(place)[:2] == [Word.ACTS, Word.RELEASED]
+        assert len([line for line in old.log if "tandby: Engine" in line]) == 1
+    assert "nobody here (stopped)" in place.installation.run("status")
 
 
 def test_a_copy_of_a_state_directory_is_another_engine(place: Place) -> None:

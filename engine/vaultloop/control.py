@@ -5,7 +5,8 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from vaultloop.aio.rpc import INVALID_PARAMS, REFUSED, Handler, JsonObject, Peer, RpcError
 from vaultloop.components.bridge.console import ConsoleChannel
@@ -17,6 +18,7 @@ from vaultloop.sessions.dispatcher import Dispatcher
 from vaultloop.state.inbox import Fate, Inbox
 from vaultloop.state.status_book import StatusBook
 from vaultloop.state.turns import Turns
+from vaultloop.vault.sync.standing import Resumed
 from vaultloop.vault.sync.steering import Steering
 
 # How long a terminal may take to show a reply before it counts as gone (seconds): one that was stopped with
@@ -51,7 +53,7 @@ class Control:
         unsettled: Callable[[], Collection[str]],
         ring: Callable[[], None],
         figures: Callable[[], Awaitable[JsonObject]],
-        resume: Callable[[str | None], Awaitable[str]],
+        resume: Callable[[str | None], Awaitable[Resumed]],
         steering: Steering,
     ) -> None:
         """`poll` asks the remote, for the next look at the vault; `ready` is set once one was applied.
@@ -75,28 +77,6 @@ class Control:
         self._crons = crons
         self._inbox = inbox
         self._turns = turns
-
-    @property
-    def handlers(self) -> Mapping[str, Handler]:
-        methods: dict[str, Handler] = {
-            "health": self._health,
-            "metrics": self._metrics,
-            "ring": self._ring,
-            "plan": self._plan,
-            "confirm": self._confirm,
-            "run": self._run,
-            "restore": self._restore,
-            "approve": self._approve,
-            "deny": self._deny,
-            "undo": self._undo,
-            "resume": self._resume,
-            "rollback": self._roll_back,
-            "pin": self._pin,
-            "unpin": self._unpin,
-            "listen": self._listen,
-            "say": self._say,
-        }
-        return {name: _explained(method) for name, method in methods.items()}
 
     async def _health(self, _: Peer, __: JsonObject) -> Any:
         """How the engine is, in words that name no note, chat or person."""
@@ -149,7 +129,7 @@ class Control:
 
     async def _resume(self, _: Peer, params: JsonObject) -> Any:
         accept = params.get("accept")
-        return {"message": await self._resume_sync(None if accept is None else _text(params, "accept"))}
+        return (await self._resume_sync(None if accept is None else _text(params, "accept"))).as_json()
 
     async def _roll_back(self, _: Peer, params: JsonObject) -> Any:
         shown_as, only = _text(params, "shown_as"), params.get("paths", [])
@@ -207,6 +187,30 @@ class Control:
                 "No bridge note turns the console on. Add a note under agent/ with `kind: bridge` and "
                 "`platform: console`; `vaultloop status` shows whether it was applied.",
             )
+
+    # By the name that the socket knows each by. An engine that stands by refuses what it cannot answer.
+    METHODS: ClassVar[Mapping[str, "Callable[[Control, Peer, JsonObject], Awaitable[Any]]"]] = {
+        "health": _health,
+        "metrics": _metrics,
+        "ring": _ring,
+        "plan": _plan,
+        "confirm": _confirm,
+        "run": _run,
+        "restore": _restore,
+        "approve": _approve,
+        "deny": _deny,
+        "undo": _undo,
+        "resume": _resume,
+        "rollback": _roll_back,
+        "pin": _pin,
+        "unpin": _unpin,
+        "listen": _listen,
+        "say": _say,
+    }
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        return {name: _explained(partial(method, self)) for name, method in self.METHODS.items()}
 
 
 def _explained(method: Handler) -> Handler:

@@ -36,12 +36,14 @@ async def up(
     *,
     clock: Clock | None = None,
     beside: Companion | None = None,
+    meanwhile: Companion | None = None,
     on_standby: Callable[[str], None] = lambda _: None,
     wait: bool = True,
 ) -> None:
     """Run an engine until ctrl-C or TERM; `beside` runs once it is ready, and ends with it.
 
     Args:
+        meanwhile: runs while it waits for another engine.
         on_standby: told why, in a sentence, when it has to wait for another engine.
         wait: whether it waits for one that acts on the same state directory.
 
@@ -52,7 +54,9 @@ async def up(
     stop, hang_up = asyncio.Event(), Bell()
     # From the first moment to the last: also what is slow to start or to end can be told to stop.
     with _hearing(stop, hang_up):
-        async with _Process(settings, clock or SystemClock(), stop, hang_up, on_standby) as process:
+        async with _Process(
+            settings, clock or SystemClock(), stop, hang_up, on_standby=on_standby, meanwhile=meanwhile
+        ) as process:
             if await process.locked(wait=wait):
                 async with grounded(settings, process.clock) as ground:
                     await process.lives(ground, beside)
@@ -68,10 +72,13 @@ class _Process:
         clock: Clock,
         stop: asyncio.Event,
         hang_up: Bell,
+        *,
         on_standby: Callable[[str], None],
+        meanwhile: Companion | None,
     ) -> None:
         self.clock = clock
         self._settings, self._stop, self._hang_up, self._on_standby = settings, stop, hang_up, on_standby
+        self._meanwhile = meanwhile or _nothing
         self._state = StateDirectory(settings.state)
         self._lock = ExitStack()
         self._parts = AsyncExitStack()
@@ -104,7 +111,10 @@ class _Process:
         own = await self._parts.enter_async_context(standby.own_socket(self._state, self._face))
         await self._serve(own)
         self._say(f"{self._state.holder} acts on {self._state.path}; this one takes over when it ends.")
-        async with background("lock", standby.lock(self._state, self._lock)) as waiting:
+        async with (
+            background("lock", standby.lock(self._state, self._lock)) as waiting,
+            background("meanwhile", self._meanwhile()),
+        ):
             await first(_set(self._stop), _over(waiting))
             held = waiting.done()
         if held:
@@ -124,7 +134,7 @@ class _Process:
 
     async def _turn(self, ground: Ground) -> bool:
         """Wait until this engine is to act; false if it was stopped before."""
-        self._face.stand_by()
+        self._face.stand_by(lambda: ground.tenure.outlook)
         async with background("turn", ground.tenure.taken()) as taken:
             await first(_set(self._stop), _over(taken), _set(ground.tenure.waits))
             if not taken.done() and not self._stop.is_set():
@@ -136,8 +146,10 @@ class _Process:
         async with (
             rpc.serving(self._state.socket, self._face.handlers),
             background("hang-up", _obey(self._hang_up, ground.tenure.ring)),
+            background("meanwhile", self._meanwhile()),
         ):
             await self._serve(None)
+            log.info("this engine stands by")
             await first(_set(self._stop), _over(taken))
 
     async def _life(self, ground: Ground, beside: Companion | None) -> Handover | None:
@@ -172,6 +184,10 @@ class _Process:
     def _say(self, why: str) -> None:
         log.warning("standby: %s", why)
         self._on_standby(f"Standby: {why}")
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _over(task: "asyncio.Task[None]") -> None:

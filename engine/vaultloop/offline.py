@@ -25,6 +25,7 @@ from vaultloop.vault.git.repository import Identity
 from vaultloop.vault.notes.loader import KnownNote, Loader
 from vaultloop.vault.notes.note_paths import notes_in
 from vaultloop.vault.sync.lookout import Lookout
+from vaultloop.vault.sync.standing import Resumed
 from vaultloop.vault.sync.steering import Steering
 from vaultloop.vault.sync.sync import Sync
 from vaultloop.whereabouts import sync_of
@@ -70,8 +71,8 @@ async def rule(settings: Settings, number: int, commit: str | None) -> str:
             return said
 
 
-async def resume(settings: Settings, accept: str | None) -> str:
-    """Look again at what keeps sync standing still, where no engine runs; says how it stands then.
+async def resume(settings: Settings, accept: str | None) -> Resumed:
+    """Look again at what keeps sync standing still, where no engine runs.
 
     Args:
         accept: follow the remote's rewritten history, at the commit that this names.

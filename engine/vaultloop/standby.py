@@ -9,13 +9,15 @@ from typing import Any
 
 from vaultloop.aio import rpc
 from vaultloop.aio.rpc import REFUSED, Handler, JsonObject, Peer, RpcError
+from vaultloop.control import Control
 from vaultloop.state.directory import Busy, StateDirectory
 
 # How often a lock that somebody else holds is tried again (seconds). The kernel wakes nobody who can also be
 # told to stop; five tries a second cost nothing, and a takeover begins within one.
 PAUSE = 0.2
 
-# What anybody may know: an orchestrator asks the health page, and so may strangers.
+# Of one that waits for the lock. What anybody may know: an orchestrator asks the health page, and so may
+# strangers.
 WAITS = "Another engine acts. This one takes over when that one ends."
 
 
@@ -31,10 +33,15 @@ class Face:
         self._ring = ring
         self.handlers: dict[str, Handler] = {}
 
-    def stand_by(self) -> None:
+    def stand_by(self, outlook: Callable[[], str] = lambda: WAITS) -> None:
+        """Refuse what only an engine that acts can do; `outlook` says for what this one waits."""
+
+        async def health(_: Peer, __: JsonObject) -> Any:
+            return {"ready": False, "standby": outlook(), "host": gethostname()}
+
         self.handlers.clear()
-        self.handlers.update(dict.fromkeys(_OF_ENGINES, _refused))
-        self.handlers.update({"health": _health, "metrics": _metrics, "ring": self._rung})
+        self.handlers.update(dict.fromkeys(Control.METHODS, _refused))
+        self.handlers.update({"health": health, "metrics": _metrics, "ring": self._rung})
 
     def act(self, engine: Mapping[str, Handler]) -> None:
         self.handlers.clear()
@@ -45,15 +52,8 @@ class Face:
         return {"ok": True}
 
 
-_OF_ENGINES = ("plan", "confirm", "run", "restore", "approve", "deny", "undo", "listen", "say")
-
-
-async def _health(_: Peer, __: JsonObject) -> Any:
-    return {"ready": False, "standby": WAITS, "host": gethostname()}
-
-
 async def _metrics(_: Peer, __: JsonObject) -> Any:
-    return {"ready": False}
+    return {"ready": False, "acting": False}
 
 
 async def _refused(_: Peer, __: JsonObject) -> Any:

@@ -26,6 +26,7 @@ from vaultloop.vault.lease.lease import REFERENCE, Bearer, Lease, Word, released
 ROOT = Path(__file__).parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvb3BiYWNrK2tleStmb3IrdGVzdHMrb25seSs="
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFub3RoZXIra2V5K2Zvcit0ZXN0cytvbmx5Kys="
+DIGEST = "agent/crons/digest.md"
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -78,23 +79,53 @@ def test_what_was_installed_can_be_taken_out_again(vault: VaultClone) -> None:
 
 def test_the_hook_that_is_installed_checks_commits(vault: VaultClone, tmp_path: Path) -> None:
     Clone(vault.path).install(KEY)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    program = programs / "vaultloop"
+    programs = _programs(tmp_path)
+    vault.write(DIGEST, cron(schedule="0 25 * * *"))
+    vault.git("add", "agent")
+    done = _committed(vault, programs, "-m", "Edit")
+    assert done.returncode == 1
+    assert "agent/crons/digest.md:3:11: error:" in done.stderr + done.stdout
+
+
+def test_the_hook_refuses_the_version_before_both_sides_of_a_merge(vault: VaultClone, tmp_path: Path) -> None:
+    start = vault.save(DIGEST, cron())
+    vault.git("switch", "-q", "-c", "there")
+    vault.save(DIGEST, cron(schedule="0 9 * * *"))
+    vault.git("switch", "-q", "-c", "here", start)
+    vault.save(DIGEST, cron(schedule="0 10 * * *"))
+    Clone(vault.path).install(KEY)
+    programs = _programs(tmp_path)
+    vault.git("config", "merge.vaultloop.driver", f'"{programs}/vaultloop" merge-driver %O %A %B %P')
+    with pytest.raises(AssertionError, match="a declaration that both sides changed"):
+        vault.git("merge", "--no-edit", "there")
+    assert vault.read(DIGEST) == cron()
+    refused = _committed(vault, programs, "-a", "-m", "Other work")
+    said = refused.stdout + refused.stderr
+    assert refused.returncode == 1
+    assert f"{DIGEST}:1:1: error: Both sides changed this, and what is staged is the version before" in said
+    assert "git commit --no-verify" in said
+    vault.write(DIGEST, cron(schedule="0 11 * * *"))
+    assert _committed(vault, programs, "-a", "-m", "Decided").returncode == 0
+
+
+def _programs(folder: Path) -> Path:
+    """A folder for the PATH that holds the program."""
+    program = folder / "bin" / "vaultloop"
+    program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m vaultloop "$@"\n')
     program.chmod(0o755)
-    vault.write("agent/crons/digest.md", cron(schedule="0 25 * * *"))
-    vault.git("add", "agent")
-    done = subprocess.run(
-        ["git", "commit", "-q", "-m", "Edit"],
+    return program.parent
+
+
+def _committed(vault: VaultClone, programs: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["git", "commit", "-q", *words],
         cwd=vault.path,
         env=environment(PATH=f"{programs}:{os.environ['PATH']}"),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert "agent/crons/digest.md:3:11: error:" in done.stderr + done.stdout
 
 
 def test_somebody_elses_hook_stays_and_a_line_to_add_is_told(vault: VaultClone) -> None:

@@ -31,10 +31,10 @@ async def test_a_running_engine_follows_the_history_that_its_owner_names(place: 
         return place.installation.run("resume", *words, expect=expect)
 
     async with place.engine() as running:
-        assert await asyncio.to_thread(run) == "Sync goes on.\n"
+        assert await asyncio.to_thread(run) == "Nothing stands still.\n"
         await asyncio.to_thread(run, "--accept-remote", place.human.head, expect=1)
         new = await asyncio.to_thread(rewritten, place)
-        said = await asyncio.to_thread(run)
+        said = await asyncio.to_thread(run, expect=1)
         assert f"--accept-remote {new[:12]}" in " ".join(said.split())
         said = await asyncio.to_thread(run, "--accept-remote", new[:8])
         assert f"follows {new[:12]} now" in said

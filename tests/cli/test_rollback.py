@@ -50,7 +50,7 @@ async def test_without_an_engine_it_is_shown_done_and_pushed(place: Place) -> No
     good, run = place.human.head, place.installation.run
     async with place.engine() as running:
         await running.push({FAMILY: scope(), "agent/scopes/owner.md": OWNER + "\nBe brief.\n"})
-    shown = run("rollback", good, expect=130)
+    shown = run("rollback", good, expect=64)
     assert f"delete  {FAMILY}" in shown
     assert "restore agent/scopes/owner.md" in shown
     assert "- scope family" in shown

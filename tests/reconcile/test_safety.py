@@ -58,4 +58,5 @@ def test_commits_that_govern_nothing_do_not_change_the_revision_to_confirm() -> 
 def test_the_owner_is_told_what_and_how_to_say_yes() -> None:
     told = sentence(Hold("0123456789abcdef", "t", frozenset(crons("a", "b", "c"))), 4)
     assert "deletes 3 resources of 4" in told
+    assert "If a scope is among what was deleted, the access that it granted has ended" in told
     assert "`vaultloop confirm 0123456789ab`" in told

@@ -63,7 +63,8 @@ async def test_without_an_engine_it_is_undone_and_pushed_once(place: Place) -> N
     async with place.engine() as running:
         session = await milk(running)
     run = place.installation.run
-    assert "would be taken back in:\n- Inbox.md\n" in run("undo", session, expect=130)
+    assert "would be taken back in:\n- Inbox.md\n" in run("undo", session, expect=64)
+    assert run("undo", session, "--json", expect=64) == ""
     assert "is undone" in run("undo", session, "--yes")
     place.human.pull()
     assert place.human.read("Inbox.md") == NOTES["Inbox.md"]

@@ -171,7 +171,7 @@ def test_an_engine_that_lacks_its_web_server_refuses_to_start(
         check=False,
     )
     assert done.returncode == 78
-    assert "pip install 'vaultloop[web]'" in done.stderr
+    assert "pip install 'vaultloop[web]', or in a clone pipx install --force '.[web]'" in done.stderr
     assert not (tmp_path / "state").exists()
 
 

@@ -10,6 +10,8 @@ from support.notes import cron
 from support.run import asynchronous
 from support.running import BASE, Place
 from support.webhooks import BODY, SECRET, answer, github, head, site, status
+from vaultloop.aio import rpc
+from vaultloop.standby import Face
 from vaultloop.state.directory import StateDirectory
 from vaultloop.web import metrics
 from vaultloop.web.health import figures
@@ -80,6 +82,18 @@ def test_each_figure_is_a_sample_and_what_is_not_known_is_left_out() -> None:
 
 def test_an_engine_that_does_not_answer_is_down_and_has_no_other_figures() -> None:
     assert read(metrics.text(None, {})) == {"vaultloop_up": 0}
+
+
+@asynchronous
+async def test_an_engine_that_stands_by_says_that_it_does_not_act_and_nothing_that_it_does_not_know(
+    tmp_path: Path,
+) -> None:
+    face = Face(lambda: None)
+    face.stand_by()
+    async with rpc.serving(tmp_path / "engine.sock", face.handlers):
+        found = await figures(tmp_path / "engine.sock")
+    assert found is not None
+    assert read(metrics.text(found, {})) == {"vaultloop_up": 1, "vaultloop_ready": 0, "vaultloop_acting": 0}
 
 
 def test_a_value_with_quotes_and_line_breaks_stays_one_sample() -> None:

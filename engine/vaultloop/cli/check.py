@@ -246,7 +246,16 @@ def _of_staged(paths: tuple[Path, ...]) -> Report:
     place = paths[0] if paths else Path()
     found = staged(place, Effort(), named=place != Path())
     inspection = inspected_change(found.before, found.after, found.changed, _kinds)
-    return Report(found.after, counted(len(found.changed), "staged file"), inspection.problems)
+    problems = tuple(sorted((*inspection.problems, *map(_before_both, found.undecided))))
+    return Report(found.after, counted(len(found.changed), "staged file"), problems)
+
+
+def _before_both(path: str) -> "Problem":
+    from vaultloop.model.problem import Problem, Severity  # noqa: PLC0415
+
+    message = "Both sides changed this, and what is staged is the version before both."
+    cure = "Edit it as it should be, and stage that; or take it on purpose: git commit --no-verify."
+    return Problem(_text(path), 1, 1, Severity.ERROR, "before-both", message, cure)
 
 
 def _of_revision(paths: tuple[Path, ...], after: str, before: str | None) -> Report:

@@ -1,9 +1,11 @@
 """What commands print: tables and colours for people, JSON for scripts."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -31,6 +33,23 @@ console = Console(highlight=False, soft_wrap=True)
 def print_json(data: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def insist_on_yes(question: str) -> None:
+    """Go on only if the person at the terminal says yes.
+
+    Raises:
+        click.UsageError: nobody can be asked.
+        click.Abort: they said no.
+    """
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort:
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise
+        # The question ends no line.
+        click.echo()
+        raise click.UsageError("this asks before it does anything: it needs a terminal, or --yes") from None
 
 
 def say(text: str) -> None:

@@ -45,7 +45,7 @@ def command(settings: Settings, revision: str, paths: tuple[str, ...], *, yes: b
             raise click.UsageError("with --json nobody can be asked; add --yes")
         _print(shown)
         if shown.rollback.edits:
-            click.confirm("Roll back?", abort=True)
+            output.insist_on_yes("Roll back?")
     said = asyncio.run(_roll_back(settings, shown, paths))
     if as_json:
         output.print_json({"message": said, "paths": list(shown.rollback.paths)})

@@ -45,7 +45,7 @@ def _tell(found: dict[str, Any]) -> None:
     say(f"push      {push['state']}{since}")
     if found["contact"]:
         say(f"remote    answered last at {found['contact']}")
-    _tell_lease(found["lease"])
+    _tell_lease(found["lease"], runs=found["engine"] == "running")
     say(f"sessions  {sandbox_text(found['sandbox'])}")
     for sentence in dict.fromkeys(filter(None, (*found["attention"], push["message"]))):
         say(Text(f"!         {plain(sentence)}", style="red"))
@@ -54,11 +54,12 @@ def _tell(found: dict[str, Any]) -> None:
         _tell_resource(resource)
 
 
-def _tell_lease(lease: Mapping[str, Any]) -> None:
+def _tell_lease(lease: Mapping[str, Any], *, runs: bool) -> None:
     """Who acts at the remote, where there is one."""
     if not lease:
         return
-    output.console.print(f"acts      {'this engine' if lease['acts'] else 'no: this engine stands by'}")
+    here = "this engine" if lease["acts"] else "no: this engine stands by"
+    output.console.print(f"acts      {here if runs else 'nobody here (stopped)'}")
     if lease["why"]:
         output.console.print(Text(f"!         {plain(lease['why'])}", style="red"))
 

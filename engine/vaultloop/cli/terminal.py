@@ -13,6 +13,9 @@ from typing import Any
 from vaultloop.aio.rpc import Handler, Peer
 from vaultloop.cli.plain import plain
 
+# While another engine acts, nobody here would answer.
+NOT_TAKEN = "Another engine acts. What you type here is not taken until this one does."
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -120,6 +123,13 @@ class Terminal:
             return json.dumps(answer.as_json(), ensure_ascii=False)
         # Set off from what was typed.
         return textwrap.indent(answer.text, "    ")
+
+
+async def turn_away() -> None:
+    """Say of each line typed that it is not taken, until the input ends: another engine acts."""
+    async for line in _lines():
+        if line.strip():
+            print(textwrap.indent(NOT_TAKEN, "    "), flush=True)
 
 
 async def _lines() -> AsyncIterator[str]:

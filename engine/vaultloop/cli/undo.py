@@ -24,8 +24,10 @@ def command(settings: Settings, session: str, *, yes: bool, as_json: bool) -> No
     back, name its commit.
     """
     if not yes:
+        if as_json:
+            raise click.UsageError("with --json nobody can be asked; add --yes")
         _show(settings, session)
-        click.confirm("Take it back?", abort=True)
+        output.insist_on_yes("Take it back?")
     said = asyncio.run(_undo(settings, session))
     if as_json:
         output.print_json({"message": said})

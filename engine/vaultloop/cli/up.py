@@ -9,7 +9,7 @@ import click
 from vaultloop import logs
 from vaultloop.cli.engine import engine, records
 from vaultloop.cli.options import with_settings
-from vaultloop.cli.terminal import Terminal
+from vaultloop.cli.terminal import NOT_TAKEN, Terminal, turn_away
 from vaultloop.settings import Settings
 from vaultloop.state.directory import StateDirectory
 from vaultloop.web.child import require_extra
@@ -42,10 +42,19 @@ def command(settings: Settings, *, chat: bool, no_wait: bool) -> None:
     running = daemon.up(
         settings,
         beside=lambda: _welcome(settings, interactive=interactive),
-        on_standby=lambda why: click.echo(why, err=True),
+        meanwhile=turn_away if interactive else None,
+        on_standby=_waits if interactive else _logged,
         wait=not no_wait,
     )
     asyncio.run(running)
+
+
+def _waits(why: str) -> None:
+    click.echo(f"{why}\n{NOT_TAKEN}", err=True)
+
+
+def _logged(_: str) -> None:
+    """Where the log goes to the terminal, it says so already."""
 
 
 async def _welcome(settings: Settings, *, interactive: bool) -> None:

@@ -50,5 +50,6 @@ def sentence(waiting: Hold, running: int) -> str:
     what = "one resource" if count == 1 else f"{count} resources"
     return (
         f"Revision {waiting.revision[:12]} deletes {what} of {running}; they run on until you write "
-        f"`vaultloop confirm {waiting.revision[:12]}` or bring the notes back."
+        f"`vaultloop confirm {waiting.revision[:12]}` or bring the notes back. If a scope is among "
+        "what was deleted, the access that it granted has ended all the same."
     )

@@ -35,8 +35,8 @@ def require_extra() -> None:
     missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtra(
-            f"The web process needs {' and '.join(missing)}: pip install 'vaultloop[web]'. "
-            "Or leave the setting `web` out."
+            f"The web process needs {' and '.join(missing)}: pip install 'vaultloop[web]', or in a clone "
+            "pipx install --force '.[web]'. Or leave the setting `web` out."
         )
 
 

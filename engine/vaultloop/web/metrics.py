@@ -47,18 +47,22 @@ def text(figures: Mapping[str, Any] | None, webhooks: Mapping[str, int]) -> str:
 
 
 def _of_engine(figures: Mapping[str, Any]) -> Iterator[Metric]:
+    """What it says; one that stands by says little, and what it does not say is left out."""
     yield _gauge("vaultloop_ready", "Whether a revision has been applied.", figures.get("ready"))
     yield _gauge("vaultloop_acting", "Whether this engine acts, or another one does.", figures.get("acting"))
-    revisions = {name: str(figures.get(name) or "")[:12] for name in ("revision", "applied")}
-    help_ = "The newest revision, and the newest of which nothing is left to do."
-    yield Metric("vaultloop_revision_info", "gauge", help_, ((revisions, 1.0),))
-    states = {state: float(state == figures.get("push")) for state in _PUSH_STATES}
-    help_ = "1 for where the newest commit is: local, pushed or stranded."
-    yield Metric("vaultloop_push_state", "gauge", help_, _by("state", states))
+    if "revision" in figures:
+        revisions = {name: str(figures.get(name) or "")[:12] for name in ("revision", "applied")}
+        help_ = "The newest revision, and the newest of which nothing is left to do."
+        yield Metric("vaultloop_revision_info", "gauge", help_, ((revisions, 1.0),))
+    if push := figures.get("push"):
+        states = {state: float(state == push) for state in _PUSH_STATES}
+        help_ = "1 for where the newest commit is: local, pushed or stranded."
+        yield Metric("vaultloop_push_state", "gauge", help_, _by("state", states))
     yield from _of_sync(figures)
-    conditions = _by("condition", figures["conditions"])
+    conditions = _by("condition", figures.get("conditions", {}))
     yield Metric("vaultloop_resources", "gauge", "Declarations, by how they stand.", conditions)
-    yield Metric("vaultloop_turns", "gauge", "Turns that have not ended.", _by("state", figures["turns"]))
+    turns = _by("state", figures.get("turns", {}))
+    yield Metric("vaultloop_turns", "gauge", "Turns that have not ended.", turns)
     missed = figures.get("slots_missed")
     yield _gauge("vaultloop_slots_missed", "Slots on record that were not run in time.", missed)
 
@@ -66,8 +70,9 @@ def _of_engine(figures: Mapping[str, Any]) -> Iterator[Metric]:
 def _of_sync(figures: Mapping[str, Any]) -> Iterator[Metric]:
     for key, (name, help_) in _SINCE.items():
         yield _gauge(name, help_, figures.get(key))
+    sync = figures.get("sync", {})
     for key, (name, help_) in _SYNC.items():
-        yield _gauge(name, help_, figures["sync"].get(key))
+        yield _gauge(name, help_, sync.get(key))
 
 
 _PUSH_STATES = ("local", "pushed", "stranded")

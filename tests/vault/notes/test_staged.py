@@ -212,3 +212,49 @@ def test_a_deleted_scope_is_told_with_both_states_of_the_declarations_read_once(
         ("agent/crons/job-07.md", "missing-reference")
     ]
     assert effort.blobs == 2 * len(DECLARED) - 1
+
+
+# What git left of a conflict about a declaration.
+
+
+def both_change(vault: VaultClone) -> None:
+    """Two branches, each with its own change of one declaration; the first is checked out."""
+    vault.git("switch", "-q", "-c", "there")
+    vault.write(DIGEST, cron(schedule="0 9 * * *"))
+    vault.write("Note.md", "There\n")
+    vault.commit()
+    vault.git("switch", "-q", "main")
+    vault.write(DIGEST, cron(schedule="0 10 * * *"))
+    vault.write("Note.md", "Here\n")
+    vault.commit()
+
+
+def stopped(vault: VaultClone, *words: str) -> None:
+    """As git stops at the conflict, with the notes as they were before both."""
+    base = vault.git("merge-base", "main", "there")
+    with pytest.raises(AssertionError, match="CONFLICT"):
+        vault.git(*words)
+    vault.git("checkout", base, "--", DIGEST, "Note.md")
+
+
+@pytest.mark.parametrize("words", [("merge", "there"), ("cherry-pick", "there"), ("rebase", "there")])
+def test_a_declaration_as_it_was_before_both_sides_of_a_conflict_is_undecided(
+    vault: VaultClone, words: tuple[str, ...]
+) -> None:
+    both_change(vault)
+    stopped(vault, *words)
+    assert staged(vault.path, Effort()).undecided == {DIGEST}
+
+
+@pytest.mark.parametrize("decided", [cron(schedule="0 9 * * *"), cron(schedule="0 11 * * *"), cron() + "\n"])
+def test_what_somebody_wrote_to_end_a_conflict_is_decided(vault: VaultClone, decided: str) -> None:
+    both_change(vault)
+    stopped(vault, "merge", "there")
+    stage(vault, DIGEST, decided)
+    assert staged(vault.path, Effort()).undecided == frozenset()
+
+
+def test_a_declaration_that_goes_back_where_nothing_is_merged_is_decided(vault: VaultClone) -> None:
+    both_change(vault)
+    stage(vault, DIGEST, cron())
+    assert staged(vault.path, Effort()).undecided == frozenset()

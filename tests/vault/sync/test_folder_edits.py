@@ -144,6 +144,29 @@ async def test_an_edit_that_nobody_trusted_has_signed_stays_out_until_it_may_com
 
 
 @asynchronous
+async def test_a_merge_in_the_folders_own_git_that_left_a_declaration_as_before_both_holds_it(
+    tmp_path: Path,
+) -> None:
+    desk, cron = Desk(tmp_path, own_git=True), "agent/crons/digest.md"
+    human = VaultClone(desk.watched)
+    base = human.save(cron, "kind: cron\n")
+    human.git("switch", "-q", "-c", "there")
+    human.save(cron, "kind: cron # there\n")
+    human.git("switch", "-q", "main")
+    async with desk.sync() as sync:
+        await sync.look()
+        human.save(cron, "kind: cron # here\n")
+        human.git("merge", "-q", "-s", "ours", "--no-commit", "there")
+        human.git("checkout", base, "--", cron)
+        human.git("commit", "-q", "-m", "Other work")
+        await sync.look()
+        assert f"{cron} was changed in two ways at once" in (sync.attention or "")
+        human.save(cron, "kind: cron # decided\n")
+        await sync.look()
+        assert not sync.attention
+
+
+@asynchronous
 async def test_conflict_markers_that_were_saved_in_a_note_go_and_both_texts_stay(desk: Desk) -> None:
     marked = "begin\n<<<<<<< HEAD\nmine\n=======\ntheirs\n>>>>>>> origin/main\nend\n"
     async with desk.sync() as sync:

@@ -1,5 +1,8 @@
 """Whether the remote's history goes on: when sync stands still, and how an owner accepts a rewritten one."""
 
+import asyncio
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from support.vault_clone import VaultClone, git
 from vaultloop.aio.clock import VirtualClock
 from vaultloop.model.errors import Stalled
 from vaultloop.model.status import PushState
+from vaultloop.vault.sync.standing import Resumed
 from vaultloop.vault.sync.sync import Sync
 
 
@@ -76,8 +80,10 @@ async def test_an_accepted_history_replaces_ours_where_nothing_was_only_here(sce
     async with scene.sync() as sync:
         await sync.look()
         new = scene.rewrite(1, "other.md", "other")
-        said = await sync.resume(new[:8])
-        assert f"git log refs/vaultloop/rescue/{old}" in said
+        said = (await sync.resume(new[:8])).message
+        look = f"git --git-dir {sync.repository.path} log refs/vaultloop/rescue/{old}"
+        assert look in said
+        assert old in await asyncio.to_thread(subprocess.check_output, shlex.split(look), cwd="/", text=True)
         assert await sync.look() == new
         assert await texts(sync, "note.md", "secret.md", "other.md") == ["one", None, "other"]
         assert not sync.paused
@@ -102,7 +108,7 @@ async def test_what_was_only_here_comes_on_top_of_an_accepted_history_and_nothin
         await answered(sync, "note.md", "one\n\n# Two\n\ntwo\nthree\n")
         before = await sync.git(lambda: sync.repository.head)
         new = scene.rewrite(1, "note.md", "ONE\n\n# Two\n\ntwo\n")
-        said = await sync.resume(new)
+        said = (await sync.resume(new)).message
         assert "(2 commits)" in said
         found = await texts(sync, "note.md", "secret.md", "answer.md")
         assert found == ["ONE\n\n# Two\n\ntwo\nthree\n", None, "42"]
@@ -216,10 +222,14 @@ async def test_without_a_question_resume_looks_again_and_says_how_it_stands(scen
     async with scene.sync() as sync:
         await sync.look()
         theirs = scene.push("note.md", "two")
-        assert await sync.resume() == "Sync goes on."
+        assert (await sync.resume()).message == "Nothing stands still."
         assert await sync.git(lambda: sync.repository.head) == theirs
         scene.rewrite(1, "note.md", "rewritten")
-        assert "was rewritten" in await sync.resume()
+        told = await sync.resume()
+        assert told.paused
+        assert "was rewritten" in told.message
+        scene.human.git("push", "-q", "--force", "origin", f"{theirs}:main")
+        assert await sync.resume() == Resumed("Sync goes on.", paused=False)
     async with Sync(scene.folder / "alone", VirtualClock(NOON), folder=scene.human.path) as alone:
         with pytest.raises(Stalled, match="There is no remote"):
             await alone.resume("abcd")

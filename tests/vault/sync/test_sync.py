@@ -363,9 +363,12 @@ async def test_a_declaration_that_two_people_changed_is_held_with_both_versions_
         await sync.look()
         assert await _text(sync, cron) == "kind: cron\n"
         assert not _paused(sync)
-        shown = re.findall(r"git show ([0-9a-f]+):agent/crons/digest.md", sync.attention or "")
+        shown = re.findall(r" show ([0-9a-f]+):agent/crons/digest.md", sync.attention or "")
         texts = {await sync.git(text_at, sync.repository, commit, cron) for commit in shown}
         assert texts == {"kind: cron # mine\n", "kind: cron # theirs\n"}
+        # As it can be typed anywhere, where the repository is not that of a folder.
+        git_dir = sync.own_repository
+        assert (f" git --git-dir {git_dir} show " if git_dir else " git show ") in (sync.attention or "")
         assert sync.figures()["held"] == 1
         await sync.push()
     async with setting.sync() as sync:
@@ -377,6 +380,52 @@ async def test_a_declaration_that_two_people_changed_is_held_with_both_versions_
         assert not sync.attention
         assert sync.figures()["held"] == 0
         assert not await sync.git(sync.repository.keeps, "held/")
+
+
+@asynchronous
+@pytest.mark.parametrize("decided", [False, True])
+async def test_a_merge_of_others_that_left_a_declaration_as_before_both_holds_it_until_it_is_edited(
+    setting: Setting, *, decided: bool
+) -> None:
+    cron, human = "agent/crons/digest.md", setting.human
+    base = setting.push(cron, "kind: cron\n")
+    async with setting.sync() as sync:
+        await sync.look()
+        there = human.save(cron, "kind: cron # there\n")
+        human.git("reset", "-q", "--hard", base)
+        here = human.save(cron, "kind: cron # here\n")
+        human.git("merge", "-q", "-s", "ours", "--no-commit", there)
+        human.git("checkout", base, "--", cron)
+        human.git("commit", "-q", "-m", "Other work")
+        if decided:
+            human.save(cron, "kind: cron # decided\n")
+        setting.push("note.md", "later\n")
+        await sync.look()
+        if not decided:
+            shown = re.findall(r" show ([0-9a-f]+):agent/crons/digest.md", sync.attention or "")
+            assert shown == [here[:12], there[:12]]
+            setting.push(cron, "kind: cron\n\n")
+            await sync.look()
+        assert not sync.attention
+        assert not await sync.git(sync.repository.keeps, "held/")
+
+
+@asynchronous
+async def test_a_merge_of_others_that_took_one_side_of_a_declaration_holds_nothing(setting: Setting) -> None:
+    cron, human = "agent/crons/digest.md", setting.human
+    base = setting.push(cron, "kind: cron\n")
+    async with setting.sync() as sync:
+        await sync.look()
+        there = human.save(cron, "kind: cron # there\n")
+        human.git("reset", "-q", "--hard", base)
+        human.save("agent/rules/here.md", "Here.\n")
+        human.save(cron, "kind: cron # here\n")
+        human.git("merge", "-q", "-s", "ours", there)
+        human.git("rm", "-q", "agent/rules/here.md")
+        human.git("commit", "-q", "--amend", "--no-edit")
+        human.push()
+        await sync.look()
+        assert not sync.attention
 
 
 @asynchronous

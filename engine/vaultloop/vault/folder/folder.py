@@ -214,10 +214,12 @@ class Folder:
 
     def _tell_emptied(self, found: Iterable[Edit]) -> None:
         """An editor that dies while it saves leaves nothing: it counts as saved, and is said."""
+        git = self._repository.command
         for edit in found:
             known = self._leaves.get(edit.path)
             if edit.leaf and edit.leaf.id == EMPTY and known and known.id != EMPTY:
-                log.warning("%s is empty now; its text before is: git show %s", shown(edit.path), known.id)
+                before = f"{git} show {known.id}"
+                log.warning("%s is empty now; its text before is: %s", shown(edit.path), before)
 
     def _edit_at(self, path: str) -> Edit | None:
         """As `_compare`, for a file that nobody looked at yet, settled or not."""

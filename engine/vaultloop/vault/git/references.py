@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 import pygit2
 
@@ -22,6 +23,11 @@ class References:
     def __init__(self, handle: pygit2.Repository) -> None:
         self.handle = handle
         self.path = Path(handle.path)
+
+    @property
+    def command(self) -> str:
+        """`git`, as a person has to call it for this repository: one without a folder has to be named."""
+        return f"git --git-dir {quote(str(self.path))}" if self.handle.is_bare else "git"
 
     def target(self, reference: str) -> str | None:
         """The commit that a reference, by its full name, names; None if there is none."""

@@ -14,6 +14,7 @@ class Alone:
     acting = True
     starts_from: Handover | None = None
     tenancy = Tenancy(acts=True)
+    outlook = "It waits for nobody, and starts now."
 
     def __init__(self) -> None:
         self.lost, self.waits = asyncio.Event(), asyncio.Event()

@@ -11,6 +11,15 @@ UNSURE = (
     " nothing is started or answered until the remote answers."
 )
 
+# How one that waits may come to act. Anybody may know it, so it names no engine and no remote.
+ASKS = "It cannot be asked at the remote who acts; `vaultloop status` says why."
+AWAITS = "Another engine may still act. This one takes over at its word, or after its silence."
+STANDS_DOWN = (
+    "Another engine acts. This one takes over when that one says that it has ended; if it dies without a"
+    " word, or to let this one act now, restart this one."
+)
+HINDERED = "Another engine acts, and its lease could not be claimed; `vaultloop status` says why."
+
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:

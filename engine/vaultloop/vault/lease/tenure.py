@@ -346,6 +346,16 @@ class Tenure:
     # What it says.
 
     @property
+    def outlook(self) -> str:
+        """How one that waits may come to act, in a sentence that anybody may know."""
+        lease = self._chain.lease
+        if lease is None or lease.holder is None:
+            return tenancy.ASKS
+        if lease.holder == self._me:
+            return tenancy.AWAITS
+        return tenancy.HINDERED if self._unwritten.why else tenancy.STANDS_DOWN
+
+    @property
     def _why(self) -> str:
         lease, unwritten = self._chain.lease, self._unwritten.why
         if self._phase is Phase.ACTING and not self.lost.is_set():

@@ -20,6 +20,7 @@ from vaultloop.vault.git.intended import intended
 from vaultloop.vault.git.object_id import tree_id
 from vaultloop.vault.git.revision import RevisionFiles, file_of
 from vaultloop.vault.git.trees import Leaf, Trees
+from vaultloop.vault.notes.before_both import before_both
 from vaultloop.vault.notes.glance import any_declares, is_note
 from vaultloop.vault.notes.location import FOLDER
 
@@ -73,12 +74,14 @@ class Staged:
         before: HEAD; None while there is no commit.
         after: what is staged.
         changed: the paths in the vault that differ.
+        undecided: declarations that both sides of an unfinished merge changed, staged as before both.
     """
 
     vault: str
     before: RevisionFiles | None
     after: StagedFiles
     changed: frozenset[str]
+    undecided: frozenset[str] = frozenset()
 
 
 def staged(place: Path, effort: Effort, *, named: bool = False) -> Staged:
@@ -108,7 +111,8 @@ def staged(place: Path, effort: Effort, *, named: bool = False) -> Staged:
     here = {path.removeprefix(prefix): leaf for path, leaf in changes.items() if path.startswith(prefix)}
     top = trees.leaf(root, vault)
     base = RevisionFiles(trees, "HEAD", top.id if top else None, blob)
-    return Staged(vault, base if root else None, StagedFiles(base, here), frozenset(here))
+    undecided = before_both(handle, trees, changes, vault)
+    return Staged(vault, base if root else None, StagedFiles(base, here), frozenset(here), undecided)
 
 
 def _opened(place: Path) -> pygit2.Repository:

@@ -339,6 +339,7 @@ class Branch:
     def _advance(self, head: str | None, target: Target) -> None:
         if target.merge is not None:
             self._held.keep(target.merge, target.held)
+        self._held.keep_brought(head, target.commit, but=target.merge)
         if self._edits is None:
             self.repository.move(head, target.commit)
         else:
@@ -368,6 +369,7 @@ class Branch:
                 return
             try:
                 with self.repository.at_work():
+                    self._held.keep_brought(before, head)
                     if (target := self._targets.mend(before, head)) is not None:
                         self._advance(head, target)
                 return

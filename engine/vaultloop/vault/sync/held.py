@@ -12,6 +12,7 @@ from vaultloop.aio.failpoint import Failpoint, reached
 from vaultloop.vault.git.repository import OWN_REFS, Repository
 from vaultloop.vault.git.trees import shown
 from vaultloop.vault.notes.location import FOLDER
+from vaultloop.vault.notes.protected import is_declared_at
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,21 @@ class Held:
             self._since[path] = merge
             reached(Failpoint.HELD_KEPT)
 
+    def keep_brought(self, known: str | None, new: str, but: str | None = None) -> None:
+        """Hold what a merge that `new` brings beyond `known` left as it was before both its sides changed it.
+
+        So it is where a conflict about a declaration was committed as git's merge driver left it. What has
+        been edited since counts as decided. The merge `but` is left out: it is the engine's own.
+
+        Raises:
+            Retry: as for `Repository.keep`.
+        """
+        if known is None:
+            return
+        for merge, parents in self._repository.parted(new, known):
+            if len(parents) == 2 and merge != but and (paths := self._before_both(merge, *parents)):
+                self.keep(merge, [path for path in paths if self._is_same(path, merge, new)])
+
     @property
     def count(self) -> int:
         """How many wait, as of the last review."""
@@ -57,20 +73,37 @@ class Held:
 
     def _asked(self, path: str, merge: str) -> str:
         one, other = self._repository.read_commit(merge).parents[:2]
-        name = shown(path)
+        name, git = shown(path), self._repository.command
         return (
             f"{name} was changed in two ways at once, so neither counts and it stays as it was. Look at both:"
-            f" git show {one[:12]}:{name} and git show {other[:12]}:{name}. Then save it as it should be; to"
-            " keep it as it is, with a blank line more."
+            f" {git} show {one[:12]}:{name} and {git} show {other[:12]}:{name}. Then save it as it should be;"
+            " to keep it as it is, with a blank line more."
         )
 
     def _waits(self, path: str, merge: str, head: str) -> bool:
         if not self._repository.is_ancestor(merge, head):
             # The engine was killed before that merge came onto the branch.
             return False
-        trees = self._repository.trees
-        held = trees.leaf(self._repository.tree_of(merge), path)
-        return trees.leaf(self._repository.tree_of(head), path) == held
+        return self._is_same(path, merge, head)
+
+    def _before_both(self, merge: str, one: str, other: str) -> list[str]:
+        """The declarations that a merge has as its sides had them in common, and neither has so any more."""
+        if any(self._is_same(FOLDER, merge, side) for side in (one, other)):
+            return []
+        base = self._repository.merge_base(one, other)
+        if base is None:
+            return []
+        by_one, by_other = (self._repository.changed_leaves(base, side, FOLDER) for side in (one, other))
+        return [
+            path
+            for path, (before, now) in by_one.items()
+            if before is not None and is_declared_at(path) and path in by_other and by_other[path][1] != now
+            if self._is_same(path, merge, base)
+        ]
+
+    def _is_same(self, path: str, one: str, other: str) -> bool:
+        leaf, tree_of = self._repository.trees.leaf, self._repository.tree_of
+        return leaf(tree_of(one), path) == leaf(tree_of(other), path)
 
     @property
     def _since(self) -> dict[str, str]:

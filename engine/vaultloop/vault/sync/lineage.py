@@ -125,9 +125,10 @@ class Lineage:
             if only_here
             else " Nothing was only here."
         )
+        git = self._repository.command
         return (
             f"The vault follows {theirs[:SHOWN]} now.{joined} As it was before, it is kept under {rescue};"
-            f" to look: git log {rescue}, or git diff {rescue} {self._repository.branch}"
+            f" to look: {git} log {rescue}, or {git} diff {rescue} {self._repository.branch}"
         )
 
     def _rescued(self, commit: str) -> str:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,23 @@ def last_contact(state: Path) -> datetime | None:
         return datetime.fromtimestamp((state / CONTACT_NAME).stat().st_mtime, UTC)
     except OSError:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What came of looking again.
+
+    Attributes:
+        message: what was done, why it does not go on, or that it does; sentences for people.
+        paused: whether sync still stands still.
+    """
+
+    message: str
+    paused: bool
+
+    def as_json(self) -> dict[str, object]:
+        """The shape that `vaultloop resume --json` promises."""
+        return {"message": self.message, "paused": self.paused}
 
 
 class Standing:

@@ -27,7 +27,7 @@ from vaultloop.vault.git.repository import Identity, Repository
 from vaultloop.vault.plain_folder import FolderFiles
 from vaultloop.vault.sync.branch import Branch, Gate, Integrated, closed
 from vaultloop.vault.sync.lock_patience import LockPatience
-from vaultloop.vault.sync.standing import Standing
+from vaultloop.vault.sync.standing import Resumed, Standing
 from vaultloop.vault.sync.survey import Survey
 from vaultloop.vault.sync.trust import Trust
 from vaultloop.vault.sync.upstream import Upstream
@@ -264,8 +264,8 @@ class Sync:
         await self._note_head()
         return done
 
-    async def resume(self, accept: str | None = None) -> str:
-        """Look again, also at what stood still; says how it stands then.
+    async def resume(self, accept: str | None = None) -> Resumed:
+        """Look again, also at what stood still.
 
         Args:
             accept: follow the remote's rewritten history, at the commit that this names.
@@ -274,7 +274,7 @@ class Sync:
             Stalled: there is nothing to accept, it is another commit, or it cannot be done; with the cure.
             Retry, Paused: as `integrate`.
         """
-        said = []
+        said, stood_still = [], bool(self.paused or self.remote_trouble)
         if self._upstream and await self.is_there():
             said = [await self._upstream.accept(accept)] if accept is not None else []
             self._upstream.look_anew()
@@ -283,7 +283,9 @@ class Sync:
         await self.look()
         self._standing.wait()
         self.on_change()
-        return "\n".join((*said, *filter(None, (self.paused, self.remote_trouble)))) or "Sync goes on."
+        said.extend(filter(None, (self.paused, self.remote_trouble)))
+        well = "Sync goes on." if stood_still else "Nothing stands still."
+        return Resumed("\n".join(said) or well, self.paused is not None)
 
     async def push(self) -> Push:
         """Bring the branch to the remote, joining what others pushed meanwhile; no-op if it is there.
