@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from support.gateway_at import BODY, NOON, REAL_KEY, gateway_at, process_on, terms
+from support.gateway_at import BODY, REAL_KEY, gateway_at, process_on, terms
 from support.messages_api import Dawdles, Says, messages_api
 from support.run import asynchronous
 from vaultloop.aio.rpc import RpcError
@@ -140,7 +140,7 @@ async def test_what_a_killed_gateway_had_under_way_becomes_an_estimate(tmp_path:
         with Ledger(tmp_path / FILE_NAME, read_only=True) as ledger:
             # Budgets count it before another gateway has closed it.
             assert len(ledger.gateways()) == 1
-            spent = ledger.spent(Period.DAY, NOON, "UTC")
+            spent = ledger.spent(Period.DAY, datetime.now(UTC), "UTC")
             assert 0 < spent == round(ledger.bill("s1").usd * NANO)
         async with gateway_at(tmp_path, api.url) as gateway:
             with Ledger(tmp_path / FILE_NAME, read_only=True) as ledger:

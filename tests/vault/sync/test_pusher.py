@@ -111,11 +111,15 @@ async def test_a_stranded_push_is_tried_again_after_growing_pauses_until_it_work
         since, polls = desk.sync.push_state.since, desk.sync.effort.polls
         await pauses(1)
         steps = (FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4, FIRST_PAUSE * 8, LONGEST_PAUSE)
+        early = 0.1
         for count, pause in enumerate(steps, start=2):
-            await desk.clock.advance(pause * (1 - JITTER) - 0.1)
+            await desk.clock.advance(pause * (1 - JITTER) - early)
             assert desk.sync.effort.polls == polls
-            await desk.clock.advance(pause * 2 * JITTER + 0.1)
+            late = pause * 2 * JITTER + early
+            await desk.clock.advance(late)
             await pauses(count)
+            # The try was anywhere within that time, and the next pause began with it.
+            early = late + 0.1
             polls += 1
             assert desk.sync.effort.polls == polls
         away.rename(desk.origin)
